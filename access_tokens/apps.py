@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core import checks
+from django.core.signals import request_finished
+from django.db import close_old_connections
+from django.utils.translation import gettext_lazy as _
+
+from .checks import check_base_template, check_default_authentication, check_settings
+from .last_used import write_deferred
+
+
+class AccessTokensConfig(AppConfig):
+    name = "access_tokens"
+    verbose_name = _("Access tokens")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        checks.register(check_settings, checks.Tags.security)
+        checks.register(check_base_template, checks.Tags.templates)
+        checks.register(check_default_authentication, checks.Tags.security)
+        # First the writes, then Django's clean-up: otherwise each would open a new connection.
+        request_finished.disconnect(close_old_connections)
+        request_finished.connect(write_deferred)
+        request_finished.connect(close_old_connections)

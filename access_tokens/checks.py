@@ -1,0 +1,189 @@
+"""System checks of the settings. Each names what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
+from django.template import Engine, Origin, Template, TemplateDoesNotExist, TemplateSyntaxError
+from django.template.loader_tags import BlockNode, ExtendsNode
+from django.utils.module_loading import import_string
+
+from .conf import DEFAULTS, conf, user_settings
+from .crypto import PREFIX_PATTERN
+
+AUTHENTICATION_CLASS = "access_tokens.authentication.AccessTokenAuthentication"
+LONGEST_EXPIRY = 36_500
+
+
+def is_prefix(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(PREFIX_PATTERN, value) is not None
+
+
+def is_resolution(value: Any) -> bool:
+    return value is None or (isinstance(value, timedelta) and value >= timedelta(0))
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def is_expiry(value: Any) -> bool:
+    return value is None or (type(value) is int and 1 <= value <= LONGEST_EXPIRY)
+
+
+def is_expiry_list(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and all(map(is_expiry, value))
+        and len(set(value)) == len(value)
+    )
+
+
+# Per key: the id of its error, the test of its value and what the value must be.
+RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
+    "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
+    "LAST_USED_RESOLUTION": ("E004", is_resolution, "a timedelta that is not negative, or None"),
+    "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
+    "API_URL": ("E006", is_text, "a path or a URL, as '/api/'"),
+    "EXPIRY_DAYS": (
+        "E007",
+        is_expiry_list,
+        f"a list of different numbers of days (1 to {LONGEST_EXPIRY}) and None for no expiration",
+    ),
+    "EXPIRY_DEFAULT_DAYS": ("E008", is_expiry, f"a number of days (1 to {LONGEST_EXPIRY}) or None"),
+}
+
+
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Check each key of ``ACCESS_TOKENS`` and its value."""
+    configured = user_settings()
+    if not isinstance(configured, dict):
+        return [
+            Error(
+                "ACCESS_TOKENS is not a dictionary.",
+                hint='For example: ACCESS_TOKENS = {"PREFIX": "pat"}.',
+                id="access_tokens.E001",
+            )
+        ]
+    errors = [*unknown_keys(configured), *wrong_values(configured)]
+    return errors or list(unlisted_default())
+
+
+def unknown_keys(configured: Collection[Any]) -> Iterator[CheckMessage]:
+    for key in configured:
+        if key not in DEFAULTS:
+            near = difflib.get_close_matches(str(key).upper(), DEFAULTS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"The keys are {', '.join(DEFAULTS)}."
+            yield Error(
+                f"There is no setting ACCESS_TOKENS[{key!r}].", hint=hint, id="access_tokens.E002"
+            )
+
+
+def wrong_values(configured: dict[Any, Any]) -> Iterator[CheckMessage]:
+    for key, (number, is_right, expected) in RULES.items():
+        if key in configured and not is_right(configured[key]):
+            yield Error(
+                f"ACCESS_TOKENS[{key!r}] is {configured[key]!r}.",
+                hint=f"It must be {expected}.",
+                id=f"access_tokens.{number}",
+            )
+
+
+def unlisted_default() -> Iterator[CheckMessage]:
+    if conf.EXPIRY_DAYS and conf.EXPIRY_DEFAULT_DAYS not in conf.EXPIRY_DAYS:
+        yield Error(
+            f"ACCESS_TOKENS['EXPIRY_DEFAULT_DAYS'] is {conf.EXPIRY_DEFAULT_DAYS!r}, "
+            "which is not among ACCESS_TOKENS['EXPIRY_DAYS'].",
+            hint=f"Choose one of {', '.join(map(repr, conf.EXPIRY_DAYS))}.",
+            id="access_tokens.E009",
+        )
+
+
+def check_base_template(**kwargs: Any) -> list[CheckMessage]:
+    """Check that ``BASE_TEMPLATE`` can be loaded and has the block that the pages fill."""
+    name = conf.BASE_TEMPLATE
+    try:
+        engine = Engine.get_default()
+    except ImproperlyConfigured:
+        return []  # A site without Django templates has no page.
+    try:
+        blocks = block_names(engine.get_template(name))
+    except (TemplateDoesNotExist, TemplateSyntaxError) as error:
+        return [
+            Error(
+                f"ACCESS_TOKENS['BASE_TEMPLATE'] is {name!r}, which cannot be loaded: {error}.",
+                hint="Name a template of your site, or remove the key for the built-in page.",
+                id="access_tokens.E010",
+            )
+        ]
+    if "content" in blocks:
+        return []
+    return [
+        Error(
+            f"ACCESS_TOKENS['BASE_TEMPLATE'] is {name!r}, which shows no block 'content'.",
+            hint=f"Its blocks are: {', '.join(sorted(blocks)) or 'none'}. Wrap 'content' in one.",
+            id="access_tokens.E011",
+        )
+    ]
+
+
+def block_names(template: Template, history: Sequence[Origin] = ()) -> set[str]:
+    """Return the names of the blocks that a template shows when another one extends it.
+
+    A block of a template that itself extends shows only inside of a block of its parent.
+    """
+    blocks: list[Any] = template.nodelist.get_nodes_by_type(BlockNode)
+    parents: list[Any] = template.nodelist.get_nodes_by_type(ExtendsNode)
+    for extends in parents:
+        if not isinstance(extends.parent_name.var, str):
+            break  # Only a request can tell which parent a variable names.
+        history = [*history, template.origin]
+        parent, _origin = template.engine.find_template(extends.parent_name.var, skip=history)
+        shown = block_names(parent, history)
+        outer = [block for block in blocks if block.name in shown]
+        return shown.union(
+            inner.name for block in outer for inner in block.get_nodes_by_type(BlockNode)
+        )
+    return {block.name for block in blocks}
+
+
+def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
+    """Check that DRF asks this app, and asks it first."""
+    if not apps.is_installed("rest_framework"):
+        return []
+    classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", ())
+    places = [i for i, entry in enumerate(classes) if is_access_token_authentication(entry)]
+    if not places:
+        return [
+            Warning(
+                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] lacks AccessTokenAuthentication.",
+                hint=f"Put {AUTHENTICATION_CLASS!r} first. If your views name it themselves, "
+                "add this id to SILENCED_SYSTEM_CHECKS.",
+                id="access_tokens.W001",
+            )
+        ]
+    if places[0] != 0:
+        return [
+            Warning(
+                "AccessTokenAuthentication is not the first of "
+                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
+                hint="Put it first. Otherwise a session wins over the token of a request, and a "
+                "refused request gets the challenge of another class, or 403 instead of 401.",
+                id="access_tokens.W002",
+            )
+        ]
+    return []
+
+
+def is_access_token_authentication(entry: Any) -> bool:
+    """Tell whether an entry, a class or its path, is ours or a subclass, without importing DRF."""
+    cls = import_string(entry) if isinstance(entry, str) else entry
+    return any(f"{c.__module__}.{c.__qualname__}" == AUTHENTICATION_CLASS for c in cls.__mro__)

@@ -1,0 +1,49 @@
+"""The model field that a token's name needs."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    CharField = models.CharField[str, str]
+else:
+    CharField = models.CharField
+
+# Control, surrogate, line and paragraph separator (Unicode, general categories).
+FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+# The explicit directional formatting characters of UAX #9, which can spoof a displayed name.
+BIDI_CONTROLS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Format, space and combining characters, private and unassigned code points, and blank letters.
+INVISIBLE_CATEGORIES = {"Cf", "Cn", "Co", "Me", "Mn", "Zs"}
+BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")
+
+
+def validate_printable(value: str) -> None:
+    """Raise ``ValidationError`` for characters that hide or disguise what a name says."""
+    if any(c in BIDI_CONTROLS or unicodedata.category(c) in FORBIDDEN_CATEGORIES for c in value):
+        raise ValidationError(_("The name contains a control character."), code="control")
+    if all(c in BLANK_LETTERS or unicodedata.category(c) in INVISIBLE_CATEGORIES for c in value):
+        raise ValidationError(_("The name has no visible character."), code="invisible")
+
+
+class NameField(CharField):
+    """A trimmed, printable name that is compared exactly as written on every database."""
+
+    default_validators = [validate_printable]
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return value.strip() if isinstance(value, str) else value
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
+        parameters = dict(super().db_parameters(connection))
+        if connection.vendor == "mysql":
+            # The default collations of MySQL and MariaDB ignore case and accents.
+            parameters["collation"] = "utf8mb4_bin"
+        return parameters

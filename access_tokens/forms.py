@@ -1,0 +1,52 @@
+"""The form of the page: a name and, where the site offers it, an expiration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from .conf import conf
+from .models import Token, end_of_day
+
+
+class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs alone
+    """Ask for what the owner decides; ``EXPIRY_DAYS`` says which expirations there are."""
+
+    expires_at = forms.TypedChoiceField(
+        label=_("Expiration"),
+        help_text=_("The token stops working at the end of this day. Shorter is safer."),
+        coerce=lambda days: end_of_day(int(days)),
+        empty_value=None,
+        required=False,
+    )
+
+    class Meta:
+        model = Token
+        fields = ("name", "expires_at")
+        help_texts = {"name": _("What will use this token? For example, “CI pipeline”.")}
+        error_messages = {"name": {"required": _("Enter a name.")}}
+        widgets = {"name": forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if conf.EXPIRY_DAYS:
+            field: Any = self.fields["expires_at"]
+            field.choices = [expiry_choice(days) for days in conf.EXPIRY_DAYS]
+            field.initial = conf.EXPIRY_DEFAULT_DAYS
+        else:
+            del self.fields["expires_at"]
+
+
+def expiry_choice(days: int | None) -> tuple[int | str, str]:
+    """Return a choice that says its date, so that nobody, and no script, has to work it out."""
+    if days is None:
+        return "", gettext("No expiration")
+    if days == 365:
+        length = gettext("1 year")
+    else:
+        length = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
+    return days, f"{length} ({date_format(end_of_day(days))})"

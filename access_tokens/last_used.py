@@ -1,0 +1,91 @@
+"""When and how the use of a token is written.
+
+The write must never be what makes an API slow, so it holds no lock while a view runs: outside of
+a transaction it is done at once, and inside of one it waits until the request has finished.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import nullcontext
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import Error, connections, router, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from .conf import conf
+from .query import update_last_used
+from .signals import last_used_failed
+
+if TYPE_CHECKING:
+    from .models import Token
+
+logger = logging.getLogger("access_tokens")
+
+
+class Deferred(threading.local):
+    """The uses that wait for the end of the request that this thread serves.
+
+    Not a context variable: Django runs a view and the end of its request in one thread, but
+    under ASGI not always in one context.
+    """
+
+    def __init__(self) -> None:
+        self.uses: list[tuple[Token, datetime, str]] = []
+
+
+deferred = Deferred()
+
+
+def record_use(token: Token, request: HttpRequest) -> None:
+    """Record that ``token``, as ``verify()`` returned it, is used now by ``request``."""
+    resolution = conf.LAST_USED_RESOLUTION
+    if resolution is None:
+        return
+    moment = floor(timezone.now(), resolution)
+    if token.last_used_at is not None and token.last_used_at >= moment:
+        return
+    # Only a handler resolves a request, and it sends request_finished in the end.
+    is_served = request.resolver_match is not None
+    using = router.db_for_write(type(token), instance=token)
+    if is_served and connections[using].in_atomic_block:
+        deferred.uses.append((token, moment, using))
+    else:
+        write(token, moment, using)
+
+
+def floor(moment: datetime, resolution: timedelta) -> datetime:
+    """Return the last multiple of ``resolution`` that is not after ``moment``."""
+    if not resolution:
+        return moment
+    return moment - (moment - datetime.min.replace(tzinfo=moment.tzinfo)) % resolution
+
+
+def write(token: Token, moment: datetime, using: str) -> None:
+    """Write a use; when the database refuses, say so and go on."""
+    connection = connections[using]
+    # A savepoint keeps a transaction of the caller usable; without one, nothing is needed.
+    guard = transaction.atomic(using=using) if connection.in_atomic_block else nullcontext()
+    try:
+        with guard:
+            update_last_used(type(token), token.pk, moment, using=using)
+    except Error as error:
+        logger.warning(
+            "The use of token %s of user %s was not recorded: %s.",
+            token.pk,
+            token.user_id,
+            type(error).__name__,
+        )
+        if not connection.in_atomic_block:
+            # The next query shall not meet a connection that broke.
+            connection.close_if_unusable_or_obsolete()
+        last_used_failed.send_robust(sender=type(token), token=token, error=error)
+
+
+def write_deferred(**kwargs: Any) -> None:
+    """Write the uses that waited for ``request_finished``."""
+    while deferred.uses:
+        write(*deferred.uses.pop())

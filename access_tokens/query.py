@@ -1,0 +1,102 @@
+"""The two queries of a request, compiled by the ORM once per database and run many times.
+
+Building and compiling a query takes the ORM several times as long as running it, and here the
+result is always the same. So only that result is kept: the SQL, and the plan by which the ORM
+makes instances of a row. The ORM still writes the SQL, converts the values and builds the
+instances, so that custom user models, converters and backends behave as they always do. No
+connection is kept.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import django
+from django.conf import settings
+from django.db import connections
+from django.db.models import Q
+from django.db.models.query import get_related_populators
+from django.db.models.sql import UpdateQuery
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from .models import Token
+
+
+def get_by_digest(model: type[Token], digest: str, *, using: str) -> Token | None:
+    """Return the token with ``digest``, joined with its user, or None."""
+    return _lookup(model, using).get(digest)
+
+
+def update_last_used(model: type[Token], pk: Any, moment: datetime, *, using: str) -> None:
+    """Set ``last_used_at`` to ``moment``, unless the token is gone or a later moment is stored."""
+    sql = _update_sql(model, using)
+    if sql is None:
+        _outdated(model, pk, moment, using).update(last_used_at=moment)
+        return
+    connection = connections[using]
+    value = connection.ops.adapt_datetimefield_value(moment)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, (value, pk, value))
+
+
+class Lookup:
+    """``select_related("user").get(digest=…)``, compiled for one database."""
+
+    def __init__(self, model: type[Token], using: str) -> None:
+        self.model, self.using = model, using
+        # Nobody who holds the token needs its digest.
+        self.queryset = model._base_manager.using(using).select_related("user").defer("digest")
+        self.query = self.queryset.filter(digest="?").order_by().query
+        compiler = self.query.get_compiler(using)
+        self.sql, params = compiler.as_sql()
+        # What a backend writes in another way is left to the ORM.
+        self.is_compiled = params == ("?",)
+        self.columns = [column for column, *_ in compiler.select]
+        self.attnames = [
+            self.columns[i].target.attname for i in compiler.klass_info["select_fields"]
+        ]
+        # Django 6.1 added fetch modes.
+        fetch_mode = [self.queryset._fetch_mode] if django.VERSION >= (6, 1) else []  # type: ignore[attr-defined]  # private
+        self.populators = get_related_populators(
+            compiler.klass_info, compiler.select, using, *fetch_mode
+        )
+
+    def get(self, digest: str) -> Token | None:
+        if not self.is_compiled:
+            return self.queryset.filter(digest=digest).first()
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(self.sql, (digest,))
+            row = cursor.fetchone()
+        return None if row is None else self.instance(row)
+
+    def instance(self, row: tuple[Any, ...]) -> Token:
+        """Make the token and its user of ``row``, as ``QuerySet`` does."""
+        compiler = self.query.get_compiler(self.using)
+        (values,) = compiler.apply_converters([row], compiler.get_converters(self.columns))
+        token = self.model.from_db(self.using, self.attnames, values[: len(self.attnames)])
+        for populator in self.populators:
+            populator.populate(values, token)
+        return token
+
+
+_lookup = cache(Lookup)
+
+
+def _outdated(model: type[Token], pk: Any, moment: datetime, using: str) -> QuerySet[Token]:
+    return model._base_manager.using(using).filter(
+        Q(last_used_at=None) | Q(last_used_at__lt=moment), pk=pk
+    )
+
+
+@cache
+def _update_sql(model: type[Token], using: str) -> str | None:
+    moment = datetime.now(tz=UTC if settings.USE_TZ else None)
+    query = _outdated(model, 0, moment, using).query.chain(UpdateQuery)
+    query.add_update_values({"last_used_at": moment})  # type: ignore[attr-defined]  # an UpdateQuery
+    sql, params = query.get_compiler(using).as_sql()
+    value = connections[using].ops.adapt_datetimefield_value(moment)
+    return sql if params == (value, 0, value) else None

@@ -1,0 +1,17 @@
+"""The signals. Their sender is ``Token``; none carries a secret."""
+
+from django.dispatch import Signal
+
+# A token was created: ``token``.
+token_created = Signal()
+
+# A token was deleted, by whatever means, and no longer gives access: ``token``.
+token_deleted = Signal()
+
+# A secret was refused: ``reason`` (a ``Reason``), ``token`` (None unless the secret is known) and
+# ``request`` (None if the caller of ``verify()`` gave none). This is the place to throttle: a
+# receiver may raise, for example DRF's ``Throttled``.
+token_rejected = Signal()
+
+# A use could not be recorded: ``token`` and ``error`` (a ``django.db.Error``).
+last_used_failed = Signal()

@@ -1,0 +1,113 @@
+"""``{% load access_tokens %}``: what the templates of the Access Tokens page are made with."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django import template
+from django.db.models import QuerySet
+from django.template import Context
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext, ngettext
+
+from access_tokens.models import Token
+
+EXPIRES_SOON = timedelta(days=14)
+UNUSED_AFTER = timedelta(days=90)
+TABLE_ROWS = 50
+
+register = template.Library()
+
+
+class Badge(NamedTuple):
+    """A line under a token's name; the tone is a CSS class, never the only signal."""
+
+    text: str
+    tone: str
+
+
+@register.simple_tag(takes_context=True)
+def at_nonce_attr(context: Context) -> SafeString:
+    """Return `` nonce="…"`` where the site uses nonces (Django's own or django-csp's), else nothing."""
+    # A lazy nonce is false until its first use, so only None means that there is none.
+    nonce = context.get("csp_nonce")
+    if nonce is None:
+        nonce = getattr(_request(context), "csp_nonce", None)
+    return SafeString("") if nonce is None else format_html(' nonce="{}"', str(nonce))
+
+
+@register.inclusion_tag("access_tokens/_token_mask.html")
+def token_mask(token: Token) -> dict[str, str]:
+    """Show which token this is by its first and last characters."""
+    start, _, end = token.partial.partition("…")
+    return {"start": start, "end": end}
+
+
+@register.filter
+def token_name(token: Token | None) -> SafeString:
+    """Return the name, isolated from the direction of the text around it."""
+    return format_html('<bdi data-at-slot="name">{}</bdi>', token.name if token else "")
+
+
+@register.filter
+def token_badges(token: Token) -> list[Badge]:
+    """Say what the owner should look at: a token that expires soon, has expired or lies unused."""
+    badges = []
+    now = timezone.now()
+    if token.expires_at and token.is_expired:
+        expired = date_format(_local(token.expires_at), "DATE_FORMAT")
+        return [Badge(gettext("Expired %(date)s") % {"date": expired}, "at-tone-danger")]
+    if token.expires_at and token.expires_at - now <= EXPIRES_SOON:
+        days = (_local(token.expires_at).date() - _local(now).date()).days
+        badges.append(Badge(_expires_in(days), "at-tone-warning"))
+    idle = now - (token.last_used_at or token.created_at)
+    if idle > UNUSED_AFTER:
+        text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", idle.days)
+        badges.append(Badge(text % {"days": idle.days}, "at-tone-warning"))
+    return badges
+
+
+@register.filter
+def time_ago(moment: datetime) -> str:
+    """Return how long ago that was, in its largest unit: "2 hours ago"."""
+    now = timezone.now()
+    if now - moment < timedelta(minutes=1):
+        return gettext("Just now")
+    return gettext("%(time)s ago") % {"time": timesince(moment, now, depth=1)}
+
+
+@register.inclusion_tag("access_tokens/_user_table.html", takes_context=True)
+def access_tokens_table(context: Context) -> dict[str, Any]:
+    """Show the newest tokens of the user who is logged in, for a site's own settings page."""
+    request = _request(context)
+    return {
+        "request": request,
+        "csp_nonce": context.get("csp_nonce"),
+        "token_list": _newest_tokens(getattr(request, "user", None)),
+    }
+
+
+def _newest_tokens(user: Any) -> QuerySet[Token] | None:
+    if user is None or not user.is_authenticated:
+        return None
+    return (
+        Token.objects.filter(user=user).defer("digest")[:TABLE_ROWS]
+    )
+
+
+def _request(context: Context) -> Any:
+    return context.get("request") or getattr(context, "request", None)
+
+
+def _local(moment: datetime) -> datetime:
+    """Return the moment in the current time zone; with ``USE_TZ = False`` it is there already."""
+    return timezone.localtime(moment) if timezone.is_aware(moment) else moment
+
+
+def _expires_in(days: int) -> str:
+    if days < 1:
+        return gettext("Expires today")
+    return ngettext("Expires in %(days)d day", "Expires in %(days)d days", days) % {"days": days}

@@ -1,0 +1,110 @@
+"""The page: list, create and delete one's own tokens, logged in by session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.generic import CreateView, DeleteView, ListView
+from django.views.generic.base import ContextMixin
+
+from .conf import conf
+from .forms import TokenForm
+from .models import Token
+
+
+# Both decorators, and the headers, hold even where the site lacks the middleware for them.
+@method_decorator([never_cache, csrf_protect], name="dispatch")
+class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
+    """Limit a view to the user's own tokens, and its response to the user's own eyes."""
+
+    request: HttpRequest
+    page_title: Any = _("Access Tokens")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(request, *args, **kwargs)
+        response.headers.setdefault("X-Frame-Options", "DENY")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "same-origin")
+        return response
+
+    def get_queryset(self) -> QuerySet[Token]:
+        return Token.objects.filter(user=self.request.user).defer("digest")  # type: ignore[misc]  # logged in
+
+    def get_page_title(self) -> str:
+        return str(self.page_title)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        kwargs.setdefault("page_title", self.get_page_title())
+        return super().get_context_data(at_base_template=conf.BASE_TEMPLATE, **kwargs)
+
+
+class TokenListView(OwnTokensMixin, ListView):  # type: ignore[type-arg]  # generic in the stubs alone
+    http_method_names = ["get", "head", "options"]
+    paginate_by = 50
+
+
+class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # as above
+    """Ask for a name, then show the secret in the response to the POST and nowhere else."""
+
+    http_method_names = ["get", "head", "post", "options"]
+    model = Token
+    form_class = TokenForm
+    page_title = _("New access token")
+    created_page_title = _("Copy your new token")
+    created_template_name = "access_tokens/token_created.html"
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"instance": Token(user=self.request.user)}  # type: ignore[misc]  # logged in
+
+    def form_valid(self, form: ModelForm[Any]) -> HttpResponse:
+        api_url = self.request.build_absolute_uri(conf.API_URL)
+        try:
+            token, secret = Token.objects.create_token(user=form.instance.user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+            return self.form_invalid(form)
+        context = self.get_context_data(
+            form=form,
+            page_title=str(self.created_page_title),
+            api_url=api_url,
+            token=token,
+            secret=secret,
+        )
+        # Not a redirect: on its way the secret would have to be stored.
+        return TemplateResponse(self.request, self.created_template_name, context)
+
+    def form_invalid(self, form: ModelForm[Any]) -> HttpResponse:
+        # As Django's admin does, for those who hear the title first.
+        title = gettext("Error: %(title)s") % {"title": self.page_title}
+        return self.render_to_response(self.get_context_data(form=form, page_title=title))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(heading=self.get_page_title(), **kwargs)
+
+
+class TokenDeleteView(OwnTokensMixin, DeleteView):  # type: ignore[type-arg]  # as above
+    http_method_names = ["get", "head", "post", "options"]
+    success_url = reverse_lazy("access_tokens:list")
+
+    def get_page_title(self) -> str:
+        return gettext("Delete “%(name)s”?") % {"name": self.object.name}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        text = gettext("Token “%(name)s” was deleted. It no longer gives access to the API.")
+        messages.success(self.request, text % {"name": self.object.name}, fail_silently=True)
+        return response

@@ -1,0 +1,18 @@
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+from django.views.generic import TemplateView
+
+from example_project import views
+
+urlpatterns = [
+    path("", TemplateView.as_view(template_name="home.html"), name="home"),
+    path("account/login/", LoginView.as_view(), name="login"),
+    path("account/logout/", LogoutView.as_view(), name="logout"),
+    path("account/tokens/", include("access_tokens.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", views.IndexView.as_view(), name="api"),
+    path("api/me/", views.MeView.as_view(), name="me"),
+    path("api/notes/", views.NoteListView.as_view(), name="notes"),
+    path("api/error/", views.ErrorView.as_view(), name="error"),
+]

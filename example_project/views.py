@@ -1,0 +1,48 @@
+from typing import NoReturn
+
+from django.db.models import QuerySet
+from rest_framework import generics
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from access_tokens.models import Token
+from example_project.models import Note
+from example_project.serializers import NoteSerializer
+
+
+class IndexView(APIView):
+    """What this API offers."""
+
+    def get(self, request: Request) -> Response:
+        names = ["me", "notes", "error"]
+        return Response({name: reverse(name, request=request) for name in names})
+
+
+class MeView(APIView):
+    """Who is asking, and with which access token."""
+
+    def get(self, request: Request) -> Response:
+        token = request.auth.name if isinstance(request.auth, Token) else None
+        return Response({"username": request.user.get_username(), "token": token})
+
+
+class NoteListView(generics.ListCreateAPIView[Note]):
+    """The notes of whoever is asking."""
+
+    serializer_class = NoteSerializer
+
+    def get_queryset(self) -> QuerySet[Note]:
+        return Note.objects.filter(user=self.request.user.pk)
+
+    def perform_create(self, serializer: BaseSerializer[Note]) -> None:
+        serializer.save(user=self.request.user)
+
+
+class ErrorView(APIView):
+    """A request that fails has used its access token all the same."""
+
+    def get(self, request: Request) -> NoReturn:
+        raise RuntimeError("This endpoint always fails.")

@@ -1,0 +1,123 @@
+import socket
+from http import HTTPStatus
+from unittest import mock
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from rest_framework.test import APIClient
+
+from access_tokens.models import Token
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.create_user("ada", password="ada")
+
+
+@pytest.fixture
+def api(user: User) -> APIClient:
+    _, secret = Token.objects.create_token(user=user, name="laptop")
+    client = APIClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    return client
+
+
+@pytest.mark.parametrize("path", ["/", "/account/login/", "/admin/login/"])
+def test_public_page_is_served(client: Client, path: str) -> None:
+    assert client.get(path).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/account/tokens/", "/account/tokens/new/", "/admin/", "/api/"]
+)
+def test_page_is_served_to_staff(admin_client: Client, path: str) -> None:
+    assert admin_client.get(path).status_code == HTTPStatus.OK
+
+
+def test_link_to_the_admin_is_for_staff(client: Client, admin_client: Client, user: User) -> None:
+    client.force_login(user)
+
+    assert b'href="/admin/"' in admin_client.get("/").content
+    assert b'href="/admin/"' not in client.get("/").content
+
+
+def test_user_logs_in_and_out(client: Client, user: User) -> None:
+    client.post("/account/login/", {"username": "ada", "password": "ada"})
+    assert b"Signed in as" in client.get("/").content
+
+    client.post("/account/logout/")
+    assert b"Signed in as" not in client.get("/").content
+
+
+def test_browsable_api_is_served_to_a_browser(admin_client: Client) -> None:
+    response = admin_client.get("/api/notes/", headers={"accept": "text/html"})
+
+    assert response["Content-Type"].startswith("text/html")
+
+
+def test_index_lists_the_endpoints(api: APIClient) -> None:
+    assert list(api.get("/api/").data) == ["me", "notes", "error"]
+
+
+def test_me_names_the_user_and_the_token(api: APIClient) -> None:
+    assert api.get("/api/me/").data == {"username": "ada", "token": "laptop"}
+
+
+def test_me_names_no_token_for_a_session(admin_client: Client) -> None:
+    assert admin_client.get("/api/me/").json() == {"username": "admin", "token": None}
+
+
+def test_api_refuses_a_request_without_a_token(client: Client) -> None:
+    assert client.get("/api/me/").status_code == HTTPStatus.UNAUTHORIZED
+
+
+def test_note_is_written_and_read(api: APIClient) -> None:
+    assert api.post("/api/notes/", {"text": "Tea."}).status_code == HTTPStatus.CREATED
+    assert [note["text"] for note in api.get("/api/notes/").data] == ["Tea."]
+
+
+def test_notes_of_others_are_not_listed(api: APIClient, admin_client: Client) -> None:
+    api.post("/api/notes/", {"text": "Tea."})
+
+    assert admin_client.get("/api/notes/").json() == []
+
+
+def test_empty_note_is_refused(api: APIClient) -> None:
+    assert api.post("/api/notes/").status_code == HTTPStatus.BAD_REQUEST
+
+
+def test_error_is_not_handled(api: APIClient) -> None:
+    response = api.get("/api/error/")
+
+    assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def test_demo_makes_its_users_once_and_serves() -> None:
+    with mock.patch("example_project.management.commands.demo.call_command") as called:
+        call_command("demo", 0)
+        call_command("demo", 0)
+
+    assert called.mock_calls[-1] == mock.call("runserver", "127.0.0.1:0", use_reloader=False)
+    staff = dict(User.objects.values_list("username", "is_staff"))
+    assert staff == {"demo": False, "admin": True}
+
+
+def test_demo_tells_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    with mock.patch("example_project.management.commands.demo.call_command"):
+        call_command("demo", 0)
+
+    told = capsys.readouterr().out
+    assert "/account/tokens/" in told
+    assert "log in as demo, password demo" in told
+    assert "curl -H" in told
+
+
+def test_demo_names_a_busy_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(CommandError, match=f"Port {port} is in use"):
+            call_command("demo", port)
