@@ -9,7 +9,7 @@ identity := $(strip $(PYTHON) $(DJANGO))
 driver := $(if $(filter postgres%,$(DATABASE_URL)),postgresql)$(if $(filter mysql%,$(DATABASE_URL)),mariadb)
 installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 
-.PHONY: help demo test check wheel format clean
+.PHONY: help demo test check wheel format messages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -20,10 +20,13 @@ demo: $(installed) ## Serve the example project (PORT=8000)
 test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_URL
 	$(bin)/pytest --cov
 
+bench: $(installed) $(VENV)/.ready-bench ## Compare with the peers, on the same database (ARGS=--help)
+	@$(bin)/python manage.py bench --settings benchmarks.settings $(ARGS)
+
 check: $(installed) ## Lint, check types, imports, migrations, settings and the wheel
 	$(bin)/ruff check
 	$(bin)/ruff format --check
-	$(bin)/djade --check $(shell find access_tokens example_project -name '*.html')
+	find access_tokens example_project -name '*.html' -exec $(bin)/djade --check {} +
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
 	$(bin)/python manage.py makemigrations --check --dry-run
@@ -47,7 +50,10 @@ wheel: $(installed) ## Build the wheel and run the example project on it
 format: $(ready) ## Format the code and the templates
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
-	$(bin)/djade $(shell find access_tokens example_project -name '*.html')
+	find access_tokens example_project -name '*.html' -exec $(bin)/djade {} +
+
+messages: $(installed) ## Update the translations: new strings in, old ones out, compiled
+	$(bin)/python -m scripts.messages
 
 clean: ## Remove everything that the other targets made
 	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache db.sqlite3 dist

@@ -12,6 +12,7 @@ from django.db import IntegrityError
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
@@ -55,7 +56,7 @@ class TokenAdminMixin(ModelAdmin):
     """What ``TokenAdmin`` adds to a ``ModelAdmin``, Django's own or that of an admin theme."""
 
     form = TokenAdminForm
-    list_display = ("name", "user", "partial", "created_at", "last_used_at", "expires_at")
+    list_display = ("name", "user", "token", "created_at", "last_used_at", "expires_at")
     list_filter = (StateFilter,)
     list_select_related = ("user",)
     search_fields = ("name", "partial", f"user__{get_user_model().USERNAME_FIELD}")
@@ -64,6 +65,10 @@ class TokenAdminMixin(ModelAdmin):
     fields = ("name", "user", "expires_at")
     empty_value_display = _("Never")
     created_template = "admin/access_tokens/token/created.html"
+
+    @admin.display(description=_("token"), ordering="partial")
+    def token(self, obj: Token) -> str:
+        return format_html('<code class="nowrap" dir="ltr">{}</code>', obj.partial)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         return super().get_queryset(request).defer("digest")
@@ -105,23 +110,20 @@ class TokenAdminMixin(ModelAdmin):
                 request, object_id, form_url, context | (extra_context or {})
             )
         except (IntegrityError, ValidationError):
-            text = _("Nothing was saved, for the name was taken in the same moment.")
+            text = _("Nothing was saved, because something changed at the same moment. Try again.")
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Token:
-        token: Token = super().save_form(request, form, change)
+    def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
         if not change:
             token, secret = Token.objects.create_token(
-                user=token.user, name=token.name, expires_at=token.expires_at
+                user=obj.user, name=obj.name, expires_at=obj.expires_at
             )
+            vars(obj).update(vars(token))
             request.access_token_secret = secret  # type: ignore[attr-defined]  # for response_add
-        return token
-
-    def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
-        if change:
-            # Not save(): it would write the whole row, and bring back one that was deleted.
-            Token.objects.filter(pk=obj.pk).update(name=obj.name)
+        # Not save(): it would write the whole row, and bring back one that was deleted.
+        elif not Token.objects.filter(pk=obj.pk).update(name=obj.name):
+            raise ValidationError("The token was deleted.")
 
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
@@ -129,6 +131,7 @@ class TokenAdminMixin(ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
+            "has_view_permission": self.has_view_permission(request),
             "title": _("Copy your new token"),
             "token": obj,
             "secret": request.access_token_secret,  # type: ignore[attr-defined]  # of save_form

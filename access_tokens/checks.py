@@ -109,6 +109,8 @@ def unlisted_default() -> Iterator[CheckMessage]:
 
 def check_base_template(**kwargs: Any) -> list[CheckMessage]:
     """Check that ``BASE_TEMPLATE`` can be loaded and has the block that the pages fill."""
+    if check_settings():
+        return []  # First things first.
     name = conf.BASE_TEMPLATE
     try:
         engine = Engine.get_default()
@@ -185,5 +187,8 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
 
 def is_access_token_authentication(entry: Any) -> bool:
     """Tell whether an entry, a class or its path, is ours or a subclass, without importing DRF."""
-    cls = import_string(entry) if isinstance(entry, str) else entry
+    try:
+        cls = import_string(entry) if isinstance(entry, str) else entry
+    except ImportError:
+        return False  # DRF says so itself.
     return any(f"{c.__module__}.{c.__qualname__}" == AUTHENTICATION_CLASS for c in cls.__mro__)

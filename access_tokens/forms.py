@@ -21,7 +21,6 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
         help_text=_("The token stops working at the end of this day. Shorter is safer."),
         coerce=lambda days: end_of_day(int(days)),
         empty_value=None,
-        required=False,
     )
 
     class Meta:
@@ -32,11 +31,15 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
         widgets = {"name": forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
         if conf.EXPIRY_DAYS:
             field: Any = self.fields["expires_at"]
+            field.required = None not in conf.EXPIRY_DAYS
             field.choices = [expiry_choice(days) for days in conf.EXPIRY_DAYS]
-            field.initial = conf.EXPIRY_DEFAULT_DAYS
+            # A new token has none, which is not what to offer first.
+            if self.initial.get("expires_at") is None:
+                self.initial["expires_at"] = conf.EXPIRY_DEFAULT_DAYS
         else:
             del self.fields["expires_at"]
 
@@ -49,4 +52,5 @@ def expiry_choice(days: int | None) -> tuple[int | str, str]:
         length = gettext("1 year")
     else:
         length = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
-    return days, f"{length} ({date_format(end_of_day(days))})"
+    date = date_format(end_of_day(days))
+    return days, gettext("%(length)s (%(date)s)") % {"length": length, "date": date}

@@ -79,9 +79,10 @@ def write(token: Token, moment: datetime, using: str) -> None:
             token.user_id,
             type(error).__name__,
         )
-        if not connection.in_atomic_block:
+        is_open = connection.connection is not None and not connection.in_atomic_block
+        if is_open and not connection.is_usable():
             # The next query shall not meet a connection that broke.
-            connection.close_if_unusable_or_obsolete()
+            connection.close()
         last_used_failed.send_robust(sender=type(token), token=token, error=error)
 
 

@@ -94,7 +94,9 @@ class TokenManager(_TokenManager["Token"]):
         # Replicas lag, but a deleted token is dead at once: so ask where the writes go.
         using = self._db or router.db_for_write(self.model)
         token = query.get_by_digest(self.model, digest, using=using)
-        if token is None:
+        # The manager user.access_tokens knows that user's tokens only.
+        owner = getattr(self, "instance", None)
+        if token is None or (owner is not None and owner.pk != token.user_id):
             self._reject(Reason.UNKNOWN, None, request)
         if token.is_expired:
             self._reject(Reason.EXPIRED, token, request)

@@ -9,16 +9,16 @@ connection is kept.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import django
-from django.conf import settings
 from django.db import connections
 from django.db.models import Q
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -40,7 +40,7 @@ def update_last_used(model: type[Token], pk: Any, moment: datetime, *, using: st
     connection = connections[using]
     value = connection.ops.adapt_datetimefield_value(moment)
     with connection.cursor() as cursor:
-        cursor.execute(sql, (value, pk, value))
+        cursor.execute(sql, (value, value, pk))
 
 
 class Lookup:
@@ -94,9 +94,9 @@ def _outdated(model: type[Token], pk: Any, moment: datetime, using: str) -> Quer
 
 @cache
 def _update_sql(model: type[Token], using: str) -> str | None:
-    moment = datetime.now(tz=UTC if settings.USE_TZ else None)
+    moment = timezone.now()
     query = _outdated(model, 0, moment, using).query.chain(UpdateQuery)
     query.add_update_values({"last_used_at": moment})  # type: ignore[attr-defined]  # an UpdateQuery
     sql, params = query.get_compiler(using).as_sql()
     value = connections[using].ops.adapt_datetimefield_value(moment)
-    return sql if params == (value, 0, value) else None
+    return sql if params == (value, value, 0) else None

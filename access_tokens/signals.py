@@ -2,10 +2,10 @@
 
 from django.dispatch import Signal
 
-# A token was created: ``token``.
+# A token was created: ``token``. Like ``post_save``, this does not wait for a commit.
 token_created = Signal()
 
-# A token was deleted, by whatever means, and no longer gives access: ``token``.
+# A token was deleted, by whatever means: ``token``. Like ``post_delete``, neither does this.
 token_deleted = Signal()
 
 # A secret was refused: ``reason`` (a ``Reason``), ``token`` (None unless the secret is known) and

@@ -73,7 +73,11 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
     def form_valid(self, form: ModelForm[Any]) -> HttpResponse:
         api_url = self.request.build_absolute_uri(conf.API_URL)
         try:
-            token, secret = Token.objects.create_token(user=form.instance.user, **form.cleaned_data)
+            token, secret = Token.objects.create_token(
+                user=form.instance.user,
+                name=form.cleaned_data["name"],
+                expires_at=form.cleaned_data.get("expires_at"),
+            )
         except ValidationError as error:
             form.add_error(None, error)
             return self.form_invalid(form)
@@ -89,7 +93,7 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
 
     def form_invalid(self, form: ModelForm[Any]) -> HttpResponse:
         # As Django's admin does, for those who hear the title first.
-        title = gettext("Error: %(title)s") % {"title": self.page_title}
+        title = gettext("Error: %(title)s") % {"title": self.get_page_title()}
         return self.render_to_response(self.get_context_data(form=form, page_title=title))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

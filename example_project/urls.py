@@ -10,6 +10,7 @@ urlpatterns = [
     path("account/login/", LoginView.as_view(), name="login"),
     path("account/logout/", LogoutView.as_view(), name="logout"),
     path("account/tokens/", include("access_tokens.urls")),
+    path("look/", views.LookView.as_view(), name="look"),
     path("admin/", admin.site.urls),
     path("api/", views.IndexView.as_view(), name="api"),
     path("api/me/", views.MeView.as_view(), name="me"),

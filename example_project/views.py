@@ -1,6 +1,9 @@
 from typing import NoReturn
 
+from django.contrib.auth.views import RedirectURLMixin
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.views.generic import View
 from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,8 +12,22 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from access_tokens.models import Token
+from example_project.context_processors import LOOKS, THEMES
 from example_project.models import Note
 from example_project.serializers import NoteSerializer
+
+
+class LookView(RedirectURLMixin, View):
+    """Remember the look or the theme that the visitor chose."""
+
+    next_page = "home"
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        response = HttpResponseRedirect(self.get_success_url())
+        for name, choices in [("look", LOOKS), ("theme", THEMES)]:
+            if (value := request.POST.get(name)) in choices:
+                response.set_cookie(name, value, httponly=True, samesite="Lax")
+        return response
 
 
 class IndexView(APIView):

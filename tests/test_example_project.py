@@ -8,21 +8,15 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
-from access_tokens.models import Token
+from .factories import KnownToken
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def user() -> User:
-    return User.objects.create_user("ada", password="ada")
-
-
-@pytest.fixture
-def api(user: User) -> APIClient:
-    _, secret = Token.objects.create_token(user=user, name="laptop")
+def api(token: KnownToken) -> APIClient:
     client = APIClient(raise_request_exception=False)
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token.secret}")
     return client
 
 
@@ -45,8 +39,10 @@ def test_link_to_the_admin_is_for_staff(client: Client, admin_client: Client, us
     assert b'href="/admin/"' not in client.get("/").content
 
 
-def test_user_logs_in_and_out(client: Client, user: User) -> None:
-    client.post("/account/login/", {"username": "ada", "password": "ada"})
+def test_user_logs_in_and_out(client: Client) -> None:
+    User.objects.create_user("eve", password="eve")
+
+    client.post("/account/login/", {"username": "eve", "password": "eve"})
     assert b"Signed in as" in client.get("/").content
 
     client.post("/account/logout/")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
+from django.db import DataError
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -14,5 +15,9 @@ def get_user(username: str) -> User:
     User = get_user_model()
     try:
         return User._default_manager.get_by_natural_key(username)
-    except (User.DoesNotExist, ValueError):  # PostgreSQL takes neither NUL nor a lone surrogate.
+    except (
+        User.DoesNotExist,
+        ValueError,
+        DataError,
+    ):  # PostgreSQL takes neither NUL nor surrogates.
         raise CommandError(f"There is no user {username!r}.") from None

@@ -11,13 +11,22 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from access_tokens.models import Token
 
 EXPIRES_SOON = timedelta(days=14)
 UNUSED_AFTER = timedelta(days=90)
 TABLE_ROWS = 50
+# Whole, since in many languages the unit changes after the word for "ago".
+UNITS_AGO: dict[str, Any] = {
+    "year": ngettext_lazy("%(num)d year ago", "%(num)d years ago", "num"),
+    "month": ngettext_lazy("%(num)d month ago", "%(num)d months ago", "num"),
+    "week": ngettext_lazy("%(num)d week ago", "%(num)d weeks ago", "num"),
+    "day": ngettext_lazy("%(num)d day ago", "%(num)d days ago", "num"),
+    "hour": ngettext_lazy("%(num)d hour ago", "%(num)d hours ago", "num"),
+    "minute": ngettext_lazy("%(num)d minute ago", "%(num)d minutes ago", "num"),
+}
 
 register = template.Library()
 
@@ -76,7 +85,7 @@ def time_ago(moment: datetime) -> str:
     now = timezone.now()
     if now - moment < timedelta(minutes=1):
         return gettext("Just now")
-    return gettext("%(time)s ago") % {"time": timesince(moment, now, depth=1)}
+    return timesince(moment, now, time_strings=UNITS_AGO, depth=1)
 
 
 @register.inclusion_tag("access_tokens/_user_table.html", takes_context=True)
@@ -93,9 +102,7 @@ def access_tokens_table(context: Context) -> dict[str, Any]:
 def _newest_tokens(user: Any) -> QuerySet[Token] | None:
     if user is None or not user.is_authenticated:
         return None
-    return (
-        Token.objects.filter(user=user).defer("digest")[:TABLE_ROWS]
-    )
+    return Token.objects.filter(user=user).defer("digest")[:TABLE_ROWS]
 
 
 def _request(context: Context) -> Any:

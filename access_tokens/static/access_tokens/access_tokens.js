@@ -82,7 +82,7 @@ function guardSecret(box) {
 
   history.replaceState(history.state, "", listUrl); // reloading shows the list, and posts nothing
   addEventListener("beforeunload", (event) => {
-    if (!kept) event.preventDefault();
+    if (!kept && code.isConnected) event.preventDefault();
   });
   addEventListener("pagehide", () => {
     kept = true;

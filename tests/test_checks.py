@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from pytest_django import Settings
+from rest_framework.authentication import SessionAuthentication
+
+from access_tokens.authentication import AccessTokenAuthentication
+from access_tokens.conf import DEFAULTS
+
+OURS = "access_tokens.authentication.AccessTokenAuthentication"
+SESSION = "rest_framework.authentication.SessionAuthentication"
+
+
+class KeywordAuthentication(AccessTokenAuthentication):
+    keyword = "Token"
+
+
+class Unrelated:
+    pass
+
+
+def found() -> dict[str, CheckMessage]:
+    """Return what ``manage.py check`` says of this app, by id."""
+    messages = [m for m in run_checks() if (m.id or "").startswith("access_tokens.")]
+    assert all(message.hint for message in messages)
+    by_id = {message.id or "": message for message in messages}
+    assert len(by_id) == len(messages)
+    return by_id
+
+
+@pytest.mark.parametrize("configured", [{}, dict(DEFAULTS)])
+def test_defaults_are_right(settings: Settings, configured: dict[str, Any]) -> None:
+    settings.ACCESS_TOKENS = configured
+
+    assert found() == {}
+
+
+def test_setting_may_be_missing(settings: Settings) -> None:
+    del settings.ACCESS_TOKENS
+
+    assert found() == {}
+
+
+@pytest.mark.parametrize("configured", [None, [], "pat", [("PREFIX", "pat")]])
+def test_settings_must_be_a_dictionary(settings: Settings, configured: Any) -> None:
+    settings.ACCESS_TOKENS = configured
+
+    assert list(found()) == ["access_tokens.E001"]
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("PREFIXX", "Did you mean 'PREFIX'?"),
+        ("prefix", "Did you mean 'PREFIX'?"),
+        ("EXPIRY_DAY", "Did you mean 'EXPIRY_DAYS'?"),
+        ("LAST_USED", "Did you mean 'LAST_USED_RESOLUTION'?"),
+        ("TEMPLATE_BASE", "Did you mean 'BASE_TEMPLATE'?"),
+        ("API", "Did you mean 'API_URL'?"),
+        ("TTL", f"The keys are {', '.join(DEFAULTS)}."),
+        (1, f"The keys are {', '.join(DEFAULTS)}."),
+    ],
+)
+def test_unknown_key_gets_the_nearest_right_one(settings: Settings, key: Any, hint: str) -> None:
+    settings.ACCESS_TOKENS = {key: None}
+
+    message = found()["access_tokens.E002"]
+    assert repr(key) in message.msg
+    assert message.hint == hint
+
+
+def test_each_unknown_key_is_named(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"A": 1, "B": 2}
+
+    assert [m.msg for m in run_checks() if m.id == "access_tokens.E002"] == [
+        "There is no setting ACCESS_TOKENS['A'].",
+        "There is no setting ACCESS_TOKENS['B'].",
+    ]
+
+
+VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
+    # key: (id, right values, wrong values)
+    "PREFIX": (
+        "E003",
+        ["a", "pat", "acme_live", "a" * 20, "x9_"],
+        ["", "Pat", "9a", "_a", "a-b", "a" * 21, "pat\n", "päť", b"pat", None, 1],
+    ),
+    "LAST_USED_RESOLUTION": (
+        "E004",
+        [None, timedelta(0), timedelta(microseconds=1), timedelta(days=1)],
+        [timedelta(seconds=-1), 60, 0, "60", False],
+    ),
+    "BASE_TEMPLATE": ("E005", ["base.html"], ["", None, 5, Path("base.html"), ["base.html"]]),
+    "API_URL": ("E006", ["/", "/api/", "https://api.example.com/"], ["", None, 5]),
+    "EXPIRY_DAYS": (
+        "E007",
+        [[], (), [90], (90, None), [1, 90, 36_500]],
+        [None, 90, "90", {90}, [0], [-1], [36_501], [90, 90], [True], [90.0], ["90"], [[90]]],
+    ),
+    "EXPIRY_DEFAULT_DAYS": ("E008", [90, 7, None], [0, -1, 36_501, "90", True, 90.0, [90]]),
+}
+
+
+def test_each_setting_has_a_rule() -> None:
+    assert VALUES.keys() == DEFAULTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, (_, right, _) in VALUES.items() for value in right]
+)
+def test_right_value_is_right(settings: Settings, key: str, value: Any) -> None:
+    settings.ACCESS_TOKENS = {key: value}
+
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "number", "value"),
+    [(key, number, value) for key, (number, _, wrong) in VALUES.items() for value in wrong],
+)
+def test_wrong_value_is_named(settings: Settings, key: str, number: str, value: Any) -> None:
+    settings.ACCESS_TOKENS = {key: value}
+
+    messages = found()
+    assert list(messages) == [f"access_tokens.{number}"]
+    assert f"ACCESS_TOKENS[{key!r}] is {value!r}." == messages[f"access_tokens.{number}"].msg
+
+
+@pytest.mark.parametrize(
+    "configured",
+    [
+        {"EXPIRY_DAYS": [7]},
+        {"EXPIRY_DAYS": [7, 90], "EXPIRY_DEFAULT_DAYS": None},
+        {"EXPIRY_DEFAULT_DAYS": 8},
+    ],
+)
+def test_default_expiry_must_be_offered(settings: Settings, configured: dict[str, Any]) -> None:
+    settings.ACCESS_TOKENS = configured
+
+    assert list(found()) == ["access_tokens.E009"]
+
+
+# The base template.
+
+
+@pytest.fixture
+def templates(tmp_path: Path, settings: Settings) -> Path:
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    settings.ACCESS_TOKENS = {"BASE_TEMPLATE": "site.html"}
+    return tmp_path
+
+
+HAS_CONTENT = "<main>{% block content %}{% endblock %}</main>"
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"site.html": HAS_CONTENT},
+        {"site.html": "{% if user %}{% block content %}{% endblock %}{% endif %}"},
+        {"site.html": "{% extends 'root.html' %}", "root.html": HAS_CONTENT},
+        {
+            "site.html": "{% extends 'root.html' %}"
+            "{% block body %}{% block content %}{% endblock %}{% endblock %}",
+            "root.html": "{% block body %}{% endblock %}",
+        },
+        {
+            "site.html": "{% extends 'middle.html' %}",
+            "middle.html": "{% extends 'root.html' %}",
+            "root.html": HAS_CONTENT,
+        },
+        # Only a request can tell which parent a variable names.
+        {"site.html": "{% extends parent %}{% block content %}{% endblock %}"},
+    ],
+)
+def test_base_template_that_shows_the_content_is_right(
+    templates: Path, sources: dict[str, str]
+) -> None:
+    for name, source in sources.items():
+        templates.joinpath(name).write_text(source)
+
+    assert found() == {}
+
+
+def test_base_template_may_extend_its_namesake(templates: Path, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"BASE_TEMPLATE": "access_tokens/base.html"}
+    templates.joinpath("access_tokens").mkdir()
+    templates.joinpath("access_tokens/base.html").write_text(
+        "{% extends 'access_tokens/base.html' %}{% block site_name %}Acme{% endblock %}"
+    )
+
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {},
+        {"site.html": "{% block content %}"},
+        {"site.html": "{% load nothing_of_that_name %}"},
+        {"site.html": "{% extends 'nowhere.html' %}"},
+        {"site.html": "{% extends 'site.html' %}"},
+    ],
+)
+def test_base_template_that_cannot_be_loaded_is_named(
+    templates: Path, sources: dict[str, str]
+) -> None:
+    for name, source in sources.items():
+        templates.joinpath(name).write_text(source)
+
+    messages = found()
+    assert list(messages) == ["access_tokens.E010"]
+    assert "'site.html'" in messages["access_tokens.E010"].msg
+
+
+@pytest.mark.parametrize(
+    ("sources", "hint"),
+    [
+        ({"site.html": ""}, "Its blocks are: none."),
+        ({"site.html": "{% block main %}{% endblock %}"}, "Its blocks are: main."),
+        (
+            {"site.html": "{% block title %}{% endblock %}{% block main %}{% endblock %}"},
+            "Its blocks are: main, title.",
+        ),
+        (
+            {"site.html": "{% extends 'root.html' %}" + HAS_CONTENT, "root.html": "<main></main>"},
+            "Its blocks are: none.",
+        ),
+        (
+            {
+                "site.html": "{% extends 'root.html' %}" + HAS_CONTENT,
+                "root.html": "{% block body %}{% endblock %}",
+            },
+            "Its blocks are: body.",
+        ),
+        (
+            {"site.html": "{% include 'part.html' %}", "part.html": HAS_CONTENT},
+            "Its blocks are: none.",
+        ),
+    ],
+)
+def test_base_template_that_does_not_show_the_content_is_named(
+    templates: Path, sources: dict[str, str], hint: str
+) -> None:
+    for name, source in sources.items():
+        templates.joinpath(name).write_text(source)
+
+    messages = found()
+    assert list(messages) == ["access_tokens.E011"]
+    assert (messages["access_tokens.E011"].hint or "").startswith(hint)
+
+
+@pytest.mark.parametrize(
+    "engines", [[], [{"BACKEND": "django.template.backends.dummy.TemplateStrings"}]]
+)
+def test_site_without_django_templates_needs_no_base_template(
+    settings: Settings, engines: list[dict[str, str]]
+) -> None:
+    settings.TEMPLATES = engines
+    settings.ACCESS_TOKENS = {"BASE_TEMPLATE": "nowhere.html"}
+
+    assert found() == {}
+
+
+# The authentication classes.
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ([OURS], None),
+        ([OURS, SESSION], None),
+        ((AccessTokenAuthentication, SessionAuthentication), None),
+        ([KeywordAuthentication], None),
+        ([f"{__name__}.KeywordAuthentication", SESSION], None),
+        ([SESSION, OURS], "W002"),
+        ([SessionAuthentication, KeywordAuthentication], "W002"),
+        ([SESSION], "W001"),
+        ([Unrelated], "W001"),
+        ([], "W001"),
+    ],
+)
+def test_class_is_the_first(settings: Settings, classes: Any, expected: str | None) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+
+    assert list(found()) == ([f"access_tokens.{expected}"] if expected else [])
+
+
+def test_class_is_missed_where_drf_has_its_defaults(settings: Settings) -> None:
+    settings.REST_FRAMEWORK = {}
+
+    assert list(found()) == ["access_tokens.W001"]
+
+
+def test_class_is_missed_where_drf_is_not_configured(settings: Settings) -> None:
+    del settings.REST_FRAMEWORK
+
+    assert list(found()) == ["access_tokens.W001"]
+
+
+@pytest.mark.parametrize("path", ["no.such.Class", f"{OURS}s"])
+def test_class_that_cannot_be_imported_does_not_stop_the_checks(
+    settings: Settings, path: str
+) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [path]}
+
+    assert list(found()) == ["access_tokens.W001"]
+
+
+def test_site_without_drf_needs_no_class(settings: Settings) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "rest_framework"]
+    settings.REST_FRAMEWORK = {}
+
+    assert found() == {}

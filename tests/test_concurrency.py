@@ -1,0 +1,484 @@
+"""What only several connections to one database can show."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.db import Error, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from pytest_django import Settings
+
+from access_tokens.models import Token
+from access_tokens.signals import last_used_failed
+
+from .api import call_asgi, call_wsgi, opened_connections
+from .factories import KnownToken, TokenFactory
+
+pytestmark = [
+    pytest.mark.server_database,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.urls("tests.api"),
+    pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"),
+]
+
+Run = Callable[[], Any]
+Prepare = Callable[[Callable[[BaseDatabaseWrapper], None]], None]
+
+PATIENCE = 10  # seconds, after which a test that hangs fails
+
+
+@pytest.fixture(params=[False, True], ids=["autocommit", "atomic requests"])
+def atomic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", request.param)
+    return bool(request.param)
+
+
+@pytest.fixture
+def set_run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
+    """Let the view run a function."""
+    return lambda run: monkeypatch.setattr("tests.api.run", run)
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadPoolExecutor]:
+    """The threads of a server."""
+    with ThreadPoolExecutor(50) as executor:
+        yield executor
+
+
+@pytest.fixture
+def prepare() -> Iterator[Prepare]:
+    """Prepare each connection that is opened from now on, as the requests open theirs."""
+    receivers = []
+
+    def connect(prepare: Callable[[BaseDatabaseWrapper], None]) -> None:
+        def receive(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+            prepare(connection)
+
+        connection_created.connect(receive, weak=False)
+        receivers.append(receive)
+
+    yield connect
+    for receive in receivers:
+        connection_created.disconnect(receive)
+
+
+def wrap(wrapper: Callable[..., Any]) -> Callable[[BaseDatabaseWrapper], None]:
+    """Prepare connections by a wrapper around their queries."""
+
+    def prepare(connection: BaseDatabaseWrapper) -> None:
+        connection.execute_wrappers[:] = [wrapper]
+
+    return prepare
+
+
+@pytest.fixture
+def failures() -> Iterator[list[Error]]:
+    """The errors that ``last_used_failed`` told."""
+    errors: list[Error] = []
+
+    def receive(error: Error, **kwargs: Any) -> None:
+        errors.append(error)
+
+    last_used_failed.connect(receive)
+    yield errors
+    last_used_failed.disconnect(receive)
+
+
+class Gate:
+    """A view that waits until a test lets it go on."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def run(self) -> None:
+        self.entered.set()
+        assert self.opened.wait(PATIENCE)
+
+    @contextmanager
+    def held(self, executor: ThreadPoolExecutor, token: KnownToken) -> Iterator[Future[int]]:
+        """Hold a request inside of its view."""
+        request = executor.submit(call_wsgi, "/run/", bearer(token))
+        try:
+            assert self.entered.wait(PATIENCE)
+            yield request
+        finally:
+            self.opened.set()
+
+
+@pytest.fixture
+def gate(set_run: Callable[[Run], None]) -> Gate:
+    gate = Gate()
+    set_run(gate.run)
+    return gate
+
+
+def bearer(token: KnownToken) -> str:
+    return f"Bearer {token.secret}"
+
+
+def last_use() -> datetime | None:
+    return Token.objects.get().last_used_at
+
+
+def change_resolution(settings: Settings, resolution: timedelta | None) -> None:
+    settings.ACCESS_TOKENS = {"LAST_USED_RESOLUTION": resolution}
+
+
+def query(wrapper: BaseDatabaseWrapper, postgresql: str, mariadb: str) -> Any:
+    """Run a statement of the database on a connection; return the first value, if any."""
+    with wrapper.cursor() as cursor:
+        cursor.execute(postgresql if wrapper.vendor == "postgresql" else mariadb)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+def backend(wrapper: BaseDatabaseWrapper) -> Any:
+    return query(wrapper, "SELECT pg_backend_pid()", "SELECT CONNECTION_ID()")
+
+
+@contextmanager
+def second_connection() -> Iterator[BaseDatabaseWrapper]:
+    wrapper = connection.copy()
+    try:
+        yield wrapper
+    finally:
+        wrapper.close()
+
+
+# No request waits for another.
+
+
+def test_requests_with_one_token_run_side_by_side(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    settings: Settings,
+    set_run: Callable[[Run], None],
+) -> None:
+    change_resolution(settings, timedelta(0))
+    barrier = threading.Barrier(16)
+    set_run(lambda: barrier.wait(PATIENCE) * 0)  # none goes on before all are there
+
+    requests = [server.submit(call_wsgi, "/run/", bearer(token)) for _ in range(16)]
+
+    assert {request.result() for request in requests} == {200}
+    assert last_use()
+
+
+def test_recording_does_not_slow_down_parallel_requests(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    settings: Settings,
+    set_run: Callable[[Run], None],
+) -> None:
+    def measure(resolution: timedelta | None) -> float:
+        change_resolution(settings, resolution)
+        start = time.monotonic()
+        requests = [server.submit(call_wsgi, "/run/", bearer(token)) for _ in range(16)]
+        assert {request.result() for request in requests} == {200}
+        return time.monotonic() - start
+
+    set_run(lambda: time.sleep(0.5))  # a slow view
+    measure(None)
+    rounds = [(measure(None), measure(timedelta(0))) for _ in range(3)]
+
+    assert min(on for _, on in rounds) <= 1.2 * min(off for off, _ in rounds)
+
+
+def test_no_lock_on_the_token_is_held_while_a_view_runs(
+    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, gate: Gate
+) -> None:
+    with gate.held(server, token) as request, transaction.atomic():
+        assert Token.objects.select_for_update(nowait=True).get() == token
+    assert request.result() == 200
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="pg_locks is PostgreSQL's")
+def test_only_a_reader_is_among_the_locks_while_a_view_runs(
+    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, gate: Gate
+) -> None:
+    with gate.held(server, token), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT mode FROM pg_locks"
+            " WHERE relation = 'access_tokens_token'::regclass AND pid != pg_backend_pid()"
+        )
+        modes = {mode for (mode,) in cursor}
+
+    assert modes == ({"AccessShareLock"} if atomic else set())
+
+
+# Nobody waits for a request.
+
+
+def delete() -> None:
+    Token.objects.all().delete()
+
+
+def deactivate_and_delete() -> None:
+    with transaction.atomic():
+        User.objects.update(is_active=False)
+        Token.objects.all().delete()
+
+
+@pytest.mark.parametrize("revoke", [delete, deactivate_and_delete])
+def test_deleting_does_not_wait_for_requests(
+    atomic: bool,
+    server: ThreadPoolExecutor,
+    set_run: Callable[[Run], None],
+    failures: list[Error],
+    revoke: Callable[[], None],
+) -> None:
+    durations = []
+    for _ in range(3):  # since a busy machine may be slow once
+        gate = Gate()
+        set_run(gate.run)
+        with gate.held(server, TokenFactory.create()) as request:
+            start = time.monotonic()
+            revoke()
+            durations.append(time.monotonic() - start)
+        assert request.result() == 200
+
+    assert min(durations) < 0.1
+    assert not Token.objects.exists()
+    assert failures == []
+
+
+def test_deactivation_and_a_request_that_changes_the_user_do_not_deadlock(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    set_run: Callable[[Run], None],
+) -> None:
+    entered, locked = threading.Event(), threading.Event()
+
+    def run() -> None:
+        entered.set()
+        assert locked.wait(PATIENCE)
+        User.objects.update(first_name="Ada")  # waits for the deactivation
+
+    set_run(run)
+    request = server.submit(call_wsgi, "/run/", bearer(token))
+    assert entered.wait(PATIENCE)
+    with transaction.atomic():
+        User.objects.update(is_active=False)
+        locked.set()
+        Token.objects.all().delete()
+
+    assert request.result() == 200
+    assert not Token.objects.exists()
+    assert list(User.objects.values_list("is_active", "first_name")) == [(False, "Ada")]
+
+
+# The later moment stays, and each is written once.
+
+
+@pytest.mark.parametrize("seconds", [-1, 1])
+def test_later_of_two_moments_stays(
+    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, gate: Gate, seconds: int
+) -> None:
+    moment = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    other = moment + timedelta(seconds=seconds)
+    with time_machine.travel(moment, tick=False):
+        with gate.held(server, token) as request:
+            Token.objects.update(last_used_at=other)
+        request.result()
+
+    # In autocommit the request wrote first.
+    assert last_use() == (max(moment, other) if atomic else other)
+
+
+def test_many_workers_write_a_moment_once(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    prepare: Prepare,
+) -> None:
+    def count(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if sql.startswith("UPDATE") and context["cursor"].rowcount:
+            written.append(str(params[0]))
+        return result
+
+    def work() -> int:
+        requests = 0
+        while time.monotonic() < end:
+            assert call_wsgi("/who/", bearer(token)) == 200
+            requests += 1
+        return requests
+
+    written: list[str] = []
+    prepare(wrap(count))
+    start = time.time()
+    end = time.monotonic() + 2
+    requests = sum(worker.result() for worker in [server.submit(work) for _ in range(50)])
+
+    assert requests > 50
+    assert written
+    assert set(Counter(written).values()) == {1}
+    assert len(written) <= time.time() - start + 2
+
+
+# The write fails.
+
+
+@pytest.fixture
+def view_backends(set_run: Callable[[Run], None]) -> list[Any]:
+    """The backends to which a view, which queries, was connected."""
+    backends: list[Any] = []
+
+    def run() -> int:
+        backends.append(backend(connections["default"]))
+        return Token.objects.count()
+
+    set_run(run)
+    return backends
+
+
+def check_failure(failures: list[Error], caplog: pytest.LogCaptureFixture) -> None:
+    (record,) = [record for record in caplog.records if record.name == "access_tokens"]
+    assert record.levelname == "WARNING"
+    assert len(failures) == 1
+    assert last_use() is None
+
+
+@pytest.mark.usefixtures("view_backends")
+def test_read_only_database_does_not_fail_the_request(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    prepare: Prepare,
+    failures: list[Error],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def read_only(connection: BaseDatabaseWrapper) -> None:
+        query(
+            connection,
+            "SET default_transaction_read_only = on",
+            "SET SESSION TRANSACTION READ ONLY",
+        )
+
+    prepare(read_only)
+    caplog.clear()
+
+    assert server.submit(call_wsgi, "/run/", bearer(token)).result() == 200
+    check_failure(failures, caplog)
+
+
+def test_lock_timeout_fails_neither_the_request_nor_its_connection(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    view_backends: list[Any],
+    prepare: Prepare,
+    failures: list[Error],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def impatient(connection: BaseDatabaseWrapper) -> None:
+        query(connection, "SET lock_timeout = '50ms'", "SET innodb_lock_wait_timeout = 0")
+        backends.append(backend(connection))
+
+    backends: list[Any] = []
+    prepare(impatient)
+    caplog.clear()
+    with transaction.atomic():
+        Token.objects.select_for_update().get()
+        assert server.submit(call_wsgi, "/run/", bearer(token)).result() == 200
+
+    check_failure(failures, caplog)
+    # Whatever a site has set up on its connection is still there.
+    assert backends == view_backends
+
+
+def test_connection_killed_before_the_write_does_not_fail_the_request(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    view_backends: list[Any],
+    prepare: Prepare,
+    failures: list[Error],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def kill(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            pid = int(backend(context["connection"]))
+            with second_connection() as other:
+                query(other, f"SELECT pg_terminate_backend({pid}, 5000)", f"KILL {pid}")
+        return execute(sql, params, many, context)
+
+    prepare(wrap(kill))
+    caplog.clear()
+
+    assert server.submit(call_wsgi, "/run/", bearer(token)).result() == 200
+    check_failure(failures, caplog)
+    assert len(view_backends) == 1
+
+
+def test_server_that_is_gone_in_the_end_does_not_fail_the_request(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    set_run: Callable[[Run], None],
+    failures: list[Error],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run() -> None:
+        connections["default"].close()
+        monkeypatch.setitem(connections.settings["default"], "PORT", "1")
+
+    set_run(run)
+
+    assert server.submit(call_wsgi, "/run/", bearer(token)).result() == 200
+    assert len(failures) == (1 if atomic else 0)  # in autocommit it was written before
+
+
+# Connections.
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize(
+    "call", [call_wsgi, lambda path, header: call_asgi(path, header.encode())[0]]
+)
+def test_request_opens_one_connection_and_leaves_none(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    call: Callable[[str, str], int],
+    status: int,
+) -> None:
+    with opened_connections() as opened:
+        request = server.submit(call, f"/status/{status}/", bearer(token))
+        assert request.result() == status
+
+    assert [wrapper.connection for wrapper in opened] == [None]
+    assert last_use()
+
+
+def test_failing_write_leaves_no_connection(
+    atomic: bool,
+    token: KnownToken,
+    server: ThreadPoolExecutor,
+    prepare: Prepare,
+    failures: list[Error],
+) -> None:
+    def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            sql, params = "UPDATE nowhere SET nothing = 1", None
+        return execute(sql, params, many, context)
+
+    prepare(wrap(fail))
+    with opened_connections() as opened:
+        assert server.submit(call_wsgi, "/who/", bearer(token)).result() == 200
+
+    assert [wrapper.connection for wrapper in opened] == [None]
+    assert len(failures) == 1

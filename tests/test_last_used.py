@@ -1,0 +1,633 @@
+import asyncio
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished
+from django.db import Error, connection, connections, transaction
+from django.http import HttpRequest
+from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries, Settings
+from rest_framework.test import APIClient, APIRequestFactory
+
+from access_tokens import last_used
+from access_tokens.last_used import floor, record_use
+from access_tokens.models import Token
+from access_tokens.signals import last_used_failed
+
+from .api import RunView, call_asgi, call_live_server
+from .factories import KnownToken, TokenFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api")]
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+SECOND = NOW.replace(microsecond=0)
+STATUSES = [200, 400, 403, 404, 500]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_waits_in_the_end() -> Iterator[None]:
+    yield
+    waiting = last_used.deferred.uses[:]
+    last_used.deferred.uses.clear()  # for the other tests
+    assert waiting == []
+
+
+@pytest.fixture
+def resolution(settings: Settings) -> Callable[[timedelta | None], None]:
+    def change(value: timedelta | None) -> None:
+        settings.ACCESS_TOKENS = {"LAST_USED_RESOLUTION": value}
+
+    return change
+
+
+@pytest.fixture(params=[False, True], ids=["autocommit", "atomic requests"])
+def atomic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", request.param)
+    return bool(request.param)
+
+
+@pytest.fixture
+def failures() -> Iterator[list[dict[str, Any]]]:
+    """What receivers of ``last_used_failed`` get."""
+    calls: list[dict[str, Any]] = []
+
+    def receive(**kwargs: Any) -> None:
+        calls.append(kwargs)
+
+    last_used_failed.connect(receive)
+    yield calls
+    last_used_failed.disconnect(receive)
+
+
+def get(path: str, token: KnownToken) -> int:
+    client = Client(raise_request_exception=False)
+    return client.get(path, HTTP_AUTHORIZATION=f"Bearer {token.secret}").status_code
+
+
+def last_use(token: Token) -> datetime | None:
+    return Token.objects.values_list("last_used_at", flat=True).get(pk=token.pk)
+
+
+def updates(context: CaptureQueriesContext) -> int:
+    return sum(query["sql"].startswith("UPDATE") for query in context.captured_queries)
+
+
+# Which moment is stored.
+
+
+@pytest.mark.parametrize(
+    ("step", "stored"),
+    [
+        (timedelta(0), NOW),
+        (timedelta(microseconds=1), NOW),
+        (timedelta(milliseconds=10), NOW.replace(microsecond=670_000)),
+        (timedelta(seconds=1), SECOND),
+        (timedelta(seconds=2), SECOND.replace(second=4)),
+        (timedelta(minutes=1), SECOND.replace(second=0)),
+        (timedelta(minutes=15), SECOND.replace(minute=0, second=0)),
+        (timedelta(days=1), SECOND.replace(hour=0, minute=0, second=0)),
+    ],
+)
+def test_use_is_floored_to_the_resolution(
+    token: KnownToken,
+    resolution: Callable[[timedelta | None], None],
+    step: timedelta,
+    stored: datetime,
+) -> None:
+    resolution(step)
+    with time_machine.travel(NOW, tick=False):
+        get("/who/", token)
+
+    assert last_use(token) == stored
+
+
+def test_use_is_kept_to_the_second_by_default(token: KnownToken) -> None:
+    with time_machine.travel(NOW, tick=False):
+        get("/who/", token)
+
+    assert last_use(token) == SECOND
+
+
+def test_moment_without_a_zone_is_floored_too() -> None:
+    moment = NOW.replace(tzinfo=None)
+
+    assert floor(moment, timedelta(minutes=1)) == datetime(2030, 1, 2, 3, 4)  # noqa: DTZ001
+
+
+def test_nothing_is_recorded_without_a_resolution(
+    token: KnownToken,
+    resolution: Callable[[timedelta | None], None],
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    resolution(None)
+    with django_assert_num_queries(1):
+        get("/who/", token)
+
+    assert last_use(token) is None
+
+
+def test_use_is_written_once_in_a_second(token: KnownToken) -> None:
+    counts = []
+    for seconds in (0, 0.3, 1, 1.3):
+        with (
+            time_machine.travel(NOW + timedelta(seconds=seconds), tick=False),
+            CaptureQueriesContext(connection) as context,
+        ):
+            get("/who/", token)
+        counts.append(updates(context))
+
+    assert counts == [1, 0, 1, 0]
+    assert last_use(token) == SECOND + timedelta(seconds=1)
+
+
+def test_every_use_is_written_with_a_resolution_of_zero(
+    token: KnownToken, resolution: Callable[[timedelta | None], None]
+) -> None:
+    resolution(timedelta(0))
+    for microseconds in range(3):
+        with time_machine.travel(NOW + timedelta(microseconds=microseconds), tick=False):
+            get("/who/", token)
+        assert last_use(token) == NOW + timedelta(microseconds=microseconds)
+
+
+def test_refused_token_is_not_used(token: KnownToken) -> None:
+    User.objects.update(is_active=False)
+
+    assert get("/who/", token) == 401
+    assert last_use(token) is None
+
+
+def test_use_of_one_token_is_not_that_of_another(token: KnownToken) -> None:
+    other = TokenFactory.create(user=token.user)
+    get("/who/", token)
+
+    assert last_use(token)
+    assert last_use(other) is None
+
+
+# Clocks that disagree, and rows that change meanwhile.
+
+
+def test_clock_that_is_behind_writes_nothing(token: KnownToken) -> None:
+    ahead = NOW + timedelta(hours=1)
+    Token.objects.update(last_used_at=ahead)
+    with time_machine.travel(NOW, tick=False), CaptureQueriesContext(connection) as context:
+        get("/who/", token)
+
+    assert updates(context) == 0
+    assert last_use(token) == ahead
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_later_moment_stays_when_two_write(token: KnownToken, hours: int) -> None:
+    read = Token.objects.verify(token.secret)
+    other = SECOND + timedelta(hours=hours)
+    Token.objects.update(last_used_at=other)
+    with time_machine.travel(NOW, tick=False):
+        record_use(read, HttpRequest())
+
+    assert last_use(token) == max(SECOND, other)
+
+
+def test_deleted_token_is_not_brought_back(
+    token: KnownToken, failures: list[dict[str, Any]]
+) -> None:
+    read = Token.objects.verify(token.secret)
+    Token.objects.all().delete()
+    record_use(read, HttpRequest())
+
+    assert not Token.objects.exists()
+    assert failures == []
+
+
+def test_view_may_delete_the_token_that_it_was_called_with(
+    token: KnownToken,
+    atomic: bool,
+    failures: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.api.run", lambda: str(Token.objects.all().delete()))
+
+    assert get("/run/", token) == 200
+    assert not Token.objects.exists()
+    assert failures == []
+
+
+def test_other_columns_are_not_written(token: KnownToken) -> None:
+    read = Token.objects.verify(token.secret)
+    Token.objects.update(name="renamed")
+    record_use(read, HttpRequest())
+
+    assert Token.objects.get().name == "renamed"
+
+
+# Whatever the view does, and whoever calls it.
+
+
+def by_client(path: str, header: str, request: pytest.FixtureRequest) -> int | None:
+    client = Client(raise_request_exception=False)
+    return client.get(path, HTTP_AUTHORIZATION=header).status_code
+
+
+def by_api_client(path: str, header: str, request: pytest.FixtureRequest) -> int | None:
+    client = APIClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=header)
+    return client.get(path).status_code
+
+
+def by_async_client(path: str, header: str, request: pytest.FixtureRequest) -> int | None:
+    client = AsyncClient(raise_request_exception=False)
+    response = async_to_sync(client.get)(path, headers={"authorization": header})
+    return int(response.status_code)
+
+
+def by_asgi(path: str, header: str, request: pytest.FixtureRequest) -> int | None:
+    return call_asgi(path, header.encode())[0]
+
+
+def by_live_server(path: str, header: str, request: pytest.FixtureRequest) -> int | None:
+    line = f"Authorization: {header}".encode()
+    return call_live_server(request.getfixturevalue("live_server"), path, [line])
+
+
+Call = Callable[[str, str, pytest.FixtureRequest], int | None]
+
+
+def check_that_uses_are_recorded(
+    call: Call, request: pytest.FixtureRequest, statuses: list[int] = STATUSES
+) -> None:
+    for status in statuses:
+        token = TokenFactory.create()
+        assert call(f"/status/{status}/", f"Bearer {token.secret}", request) == status
+        assert last_use(token), status
+
+
+@pytest.mark.parametrize("call", [by_client, by_api_client])
+def test_use_is_recorded_whatever_the_status(
+    atomic: bool, call: Call, request: pytest.FixtureRequest
+) -> None:
+    check_that_uses_are_recorded(call, request)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("call", [by_client, by_asgi, by_live_server])
+def test_use_is_recorded_whatever_the_status_without_a_transaction_around(
+    atomic: bool, call: Call, request: pytest.FixtureRequest
+) -> None:
+    check_that_uses_are_recorded(call, request)
+
+
+@pytest.mark.xfail(reason="AsyncClient ends requests in another thread", strict=False)
+@pytest.mark.parametrize(
+    "transaction_around",
+    [True, pytest.param(False, marks=pytest.mark.django_db(transaction=True))],
+)
+def test_use_is_recorded_by_the_async_client(
+    atomic: bool, transaction_around: bool, request: pytest.FixtureRequest
+) -> None:
+    # It ends requests in another thread, so nothing can wait until then.
+    check_that_uses_are_recorded(by_async_client, request, [200] if atomic else STATUSES)
+
+
+@pytest.mark.parametrize("path", ["/plain/", "/atomic/", "/non-atomic/"])
+def test_use_is_recorded_by_any_kind_of_view(atomic: bool, token: KnownToken, path: str) -> None:
+    assert get(path, token) == 200
+    assert last_use(token)
+
+
+def test_use_by_a_bare_request_is_recorded_at_once(token: KnownToken) -> None:
+    request = APIRequestFactory().get("/", HTTP_AUTHORIZATION=f"Bearer {token.secret}")
+
+    assert RunView.as_view()(request).status_code == 200
+    assert last_use(token)
+
+
+def test_use_is_recorded_when_the_stream_has_ended(atomic: bool, token: KnownToken) -> None:
+    response = Client().get("/stream/", HTTP_AUTHORIZATION=f"Bearer {token.secret}")
+    assert response.streaming
+
+    assert response.getvalue() == b"012"
+    assert last_use(token)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_client_that_hangs_up_has_used_its_token(
+    atomic: bool, token: KnownToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, left = threading.Event(), threading.Event()
+
+    async def client() -> AsyncIterator[Any]:
+        yield {"type": "http.request"}
+        await asyncio.to_thread(entered.wait, 10)
+        asyncio.get_running_loop().call_later(0.1, left.set)
+        yield {"type": "http.disconnect"}
+
+    def run() -> None:
+        entered.set()
+        assert left.wait(10)
+
+    monkeypatch.setattr("tests.api.run", run)
+    call_asgi("/run/", f"Bearer {token.secret}".encode(), client)
+
+    assert entered.is_set()
+    assert last_use(token)
+
+
+# When it is written.
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many uses were written when a view ran."""
+    counts: list[int] = []
+    monkeypatch.setattr(
+        "tests.api.run",
+        lambda: counts.append(Token.objects.exclude(last_used_at=None).count()),
+    )
+    return counts
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("path", "is_atomic_view"), [("/run/", None), ("/atomic/", True), ("/non-atomic/", False)]
+)
+def test_use_is_written_before_the_view_runs_or_after_its_transaction(
+    atomic: bool, token: KnownToken, writes: list[int], path: str, is_atomic_view: bool | None
+) -> None:
+    in_transaction = atomic if is_atomic_view is None else is_atomic_view
+
+    assert get(path, token) == 200
+    assert writes == [0 if in_transaction else 1]
+    assert last_use(token)
+
+
+def test_use_by_a_bare_request_does_not_wait(token: KnownToken, writes: list[int]) -> None:
+    request = APIRequestFactory().get("/", HTTP_AUTHORIZATION=f"Bearer {token.secret}")
+    RunView.as_view()(request)
+
+    assert writes == [1]
+
+
+def test_end_of_another_request_does_not_write_it(
+    token: KnownToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> None:
+        other = threading.Thread(target=request_finished.send, kwargs={"sender": WSGIHandler})
+        other.start()
+        other.join()
+        waiting.append(len(last_used.deferred.uses))
+
+    waiting: list[int] = []
+    monkeypatch.setattr("tests.api.run", run)
+    get("/run/", token)
+
+    assert waiting == [1]
+    assert last_use(token)
+
+
+FIRST_REQUEST = """
+import django
+django.setup()
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connections
+
+from access_tokens.models import Token
+from tests.api import call_wsgi, opened_connections
+
+call_command("migrate", verbosity=0)
+token, secret = Token.objects.create_token(user=User.objects.create(username="ada"), name="x")
+connections.close_all()
+settings.ALLOWED_HOSTS = ["testserver"]
+connections.settings["default"]["ATOMIC_REQUESTS"] = True
+with opened_connections() as opened:
+    assert call_wsgi("/api/me/", f"Bearer {secret}") == 200
+assert [wrapper.connection for wrapper in opened] == [None], opened
+assert Token.objects.get().last_used_at
+connections.close_all()
+"""
+
+
+def test_first_request_of_a_process_opens_one_connection_and_leaves_none(tmp_path: Path) -> None:
+    # In this process, test clients have changed the order of the receivers of request_finished.
+    environ = {
+        "DJANGO_SETTINGS_MODULE": "example_project.settings",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+    }
+    process = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", FIRST_REQUEST],
+        cwd=Path(__file__).parent.parent,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert process.returncode == 0, process.stderr
+
+
+# The database refuses.
+
+
+def break_update(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    """Let the real database refuse the update of tokens."""
+    if sql.startswith("UPDATE") and "access_tokens_token" in sql:
+        sql, params = "UPDATE nowhere SET nothing = 1", None
+    return execute(sql, params, many, context)
+
+
+@pytest.fixture
+def view_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the views use the database."""
+    monkeypatch.setattr("tests.api.run", lambda: User.objects.count())
+
+
+def check_failure(
+    token: KnownToken, failures: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    (failure,) = failures
+    (record,) = [record for record in caplog.records if record.name == "access_tokens"]
+    assert failure["sender"] is Token
+    assert failure["token"] == token
+    assert isinstance(failure["error"], Error)
+    assert record.levelno == logging.WARNING
+    assert f"token {token.pk} of user {token.user_id} was not recorded" in record.getMessage()
+    assert last_use(token) is None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/run/", "/atomic/"])
+@pytest.mark.usefixtures("view_queries")
+def test_failing_write_does_not_fail_the_request(
+    token: KnownToken,
+    atomic: bool,
+    failures: list[dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+) -> None:
+    caplog.clear()
+    with connection.execute_wrapper(break_update):
+        assert get(path, token) == 200
+
+    check_failure(token, failures, caplog)
+
+
+@pytest.mark.usefixtures("view_queries")
+def test_failing_write_leaves_the_transaction_of_the_caller_usable(
+    token: KnownToken, failures: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    request = APIRequestFactory().get("/", HTTP_AUTHORIZATION=f"Bearer {token.secret}")
+    with connection.execute_wrapper(break_update), transaction.atomic():
+        assert RunView.as_view()(request).data == 1
+
+    check_failure(token, failures, caplog)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_usable", [True, False])
+def test_connection_is_closed_only_if_the_write_broke_it(
+    token: KnownToken, monkeypatch: pytest.MonkeyPatch, is_usable: bool
+) -> None:
+    closed: list[str] = []
+    wrapper = connections["default"]
+    # No connection to SQLite breaks; for a real one see test_concurrency.py.
+    monkeypatch.setattr(wrapper, "is_usable", lambda: is_usable)
+    monkeypatch.setattr(wrapper, "close", lambda: closed.append(wrapper.alias))
+    with connection.execute_wrapper(break_update):
+        get("/who/", token)
+
+    assert closed == ([] if is_usable else ["default"])
+
+
+def test_failing_receiver_does_not_fail_the_request(token: KnownToken) -> None:
+    def receive(**kwargs: Any) -> None:
+        raise RuntimeError
+
+    last_used_failed.connect(receive)
+    try:
+        with connection.execute_wrapper(break_update):
+            assert get("/who/", token) == 200
+    finally:
+        last_used_failed.disconnect(receive)
+
+
+def test_other_errors_are_not_hidden(token: KnownToken) -> None:
+    def break_program(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            raise RuntimeError
+        return execute(sql, *args)
+
+    request = APIRequestFactory().get("/", HTTP_AUTHORIZATION=f"Bearer {token.secret}")
+    with connection.execute_wrapper(break_program), pytest.raises(RuntimeError):
+        RunView.as_view()(request)
+
+
+# Several databases.
+
+
+class ReplicaRouter:
+    """Read from one database, write to another."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+    def allow_relation(self, *objects: Any, **hints: Any) -> bool:
+        return True
+
+
+@pytest.fixture
+def replica(token: KnownToken, settings: Settings, tmp_path: Path) -> Iterator[None]:
+    """A database to read from, that has got the token and will get nothing more."""
+    connections.settings["replica"] = {
+        **connections.settings["default"],
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": tmp_path / "replica.sqlite3",
+        "OPTIONS": {},
+    }
+    # Not by way of what keeps tests away from other databases.
+    connections["replica"].connect()
+    with connections["replica"].schema_editor() as editor:
+        editor.create_model(User)
+        editor.create_model(Token)
+    User.objects.using("replica").bulk_create([token.user])
+    Token.objects.using("replica").bulk_create([token])
+    settings.DATABASE_ROUTERS = [ReplicaRouter()]
+    yield
+    connections["replica"].close()
+    del connections["replica"], connections.settings["replica"]
+
+
+def primary() -> Any:
+    return Token.objects.using("default")
+
+
+@pytest.mark.usefixtures("replica")
+def test_changes_count_before_a_lagging_replica_has_them(
+    atomic: bool, token: KnownToken, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    assert get("/who/", token) == 200
+
+    User.objects.using("default").update(is_active=False)
+    assert get("/who/", token) == 401
+
+    User.objects.using("default").update(is_active=True)
+    assert get("/who/", token) == 200
+
+    primary().all().delete()
+    assert get("/who/", token) == 401
+
+
+@pytest.mark.usefixtures("replica")
+@pytest.mark.parametrize("path", ["/who/", "/plain/"])
+def test_use_is_written_where_writes_go(atomic: bool, token: KnownToken, path: str) -> None:
+    assert get(path, token) == 200
+    assert primary().get().last_used_at
+    assert Token.objects.using("replica").get().last_used_at is None
+
+
+@pytest.mark.sqlite
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite locks the whole")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("view_queries")
+def test_locked_database_does_not_fail_the_request(
+    token: KnownToken,
+    atomic: bool,
+    failures: list[dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def lock(execute: Any, sql: str, *args: Any) -> Any:
+        if not sql.startswith("UPDATE"):
+            return execute(sql, *args)
+        other = sqlite3.connect(connection.settings_dict["NAME"], uri=True)
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            return execute(sql, *args)
+        finally:
+            other.close()
+
+    caplog.clear()
+    with connection.execute_wrapper(lock):
+        assert get("/run/", token) == 200
+
+    assert "locked" in str(failures[0]["error"])
+    check_failure(token, failures, caplog)

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from functools import cache
+from gettext import c2py
+from http import HTTPStatus
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+import time_machine
+from babel.messages.catalog import Catalog, Message
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.template import engines
+from django.test import Client, RequestFactory
+from django.utils import timezone
+from django.utils.translation import ngettext, override, to_language
+from pytest_django import Settings
+
+from access_tokens.models import Token
+from access_tokens.templatetags.access_tokens import time_ago
+from access_tokens.views import TokenListView
+from scripts.messages import (
+    LANGUAGES,
+    PACKAGE,
+    extract_messages,
+    mo_file,
+    po_file,
+    po_path,
+    update_catalog,
+)
+
+from .factories import TokenFactory, UserFactory
+from .html import Page
+
+LIST = "/account/tokens/"
+CREATE = f"{LIST}new/"
+ADMIN = "/admin/access_tokens/token/"
+NOW = "2026-11-24 12:00:00Z"
+
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")
+MARKUP = re.compile(r"</?\w+>|[\"<>&]")
+OTHER_SCRIPTS = {"ar", "ja", "zh_Hans"}
+LATIN_WORDS = re.compile(r"[A-Za-z’]{2,} [A-Za-z’]{2,}")
+ATTRIBUTES = re.compile(r"alt|aria-label|data-(?!at-)[a-z-]+|placeholder|title")
+
+MESSAGES = extract_messages()
+CATALOGS = {language: update_catalog(language, MESSAGES) for language in LANGUAGES}
+
+DATES = {
+    "ar": ["24 نوفمبر، 2026", "25 نوفمبر، 2026"],
+    "de": ["24. November 2026", "25. November 2026"],
+    "es": ["24 de noviembre de 2026", "25 de noviembre de 2026"],
+    "fr": ["24 novembre 2026", "25 novembre 2026"],
+    "ja": ["2026年11月24日", "2026年11月25日"],
+    "pt_BR": ["24 de novembro de 2026", "25 de novembro de 2026"],
+    "zh_Hans": ["2026年11月24日", "2026年11月25日"],
+}
+# Never, just now, one hour ago and five hours ago.
+MOMENTS = {
+    "ar": ["أبدًا", "الآن", "منذ ساعة واحدة", "منذ 5 ساعات"],
+    "de": ["Nie", "Gerade eben", "vor 1 Stunde", "vor 5 Stunden"],
+    "es": ["Nunca", "Ahora mismo", "hace 1 hora", "hace 5 horas"],
+    "fr": ["Jamais", "À l’instant", "il y a 1 heure", "il y a 5 heures"],
+    "ja": ["未使用", "たった今", "1時間前", "5時間前"],
+    "pt_BR": ["Nunca", "Agora mesmo", "há 1 hora", "há 5 horas"],
+    "zh_Hans": ["从未", "刚刚", "1 小时前", "5 小时前"],
+}
+DAYS = [1, 2, 5, 11, 100]
+EXPIRES = {
+    "ar": [
+        "تنتهي صلاحيته بعد يوم واحد",
+        "تنتهي صلاحيته بعد يومين",
+        "تنتهي صلاحيته بعد 5 أيام",
+        "تنتهي صلاحيته بعد 11 يومًا",
+        "تنتهي صلاحيته بعد 100 يوم",
+    ],
+    "de": ["Läuft in 1 Tag ab", *(f"Läuft in {days} Tagen ab" for days in DAYS[1:])],
+    "es": ["Caduca en 1 día", *(f"Caduca en {days} días" for days in DAYS[1:])],
+    "fr": ["Expire dans 1 jour", *(f"Expire dans {days} jours" for days in DAYS[1:])],
+    "ja": [f"{days}日後に期限切れ" for days in DAYS],
+    "pt_BR": ["Expira em 1 dia", *(f"Expira em {days} dias" for days in DAYS[1:])],
+    "zh_Hans": [f"{days} 天后过期" for days in DAYS],
+}
+
+each_language = pytest.mark.parametrize("language", LANGUAGES)
+
+
+def client_of(user: User, language: str) -> Client:
+    client = Client(headers={"Accept-Language": to_language(language)})
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def built_in_base(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {}
+
+
+@pytest.fixture(autouse=True)
+def usual_language(settings: Settings) -> Iterator[None]:
+    # The language of a request stays active in the thread.
+    with override(settings.LANGUAGE_CODE):
+        yield
+
+
+# The catalogues.
+
+
+def texts(message: Message) -> list[str]:
+    """Return the translation of a message, or the one of each plural form."""
+    return [message.string] if isinstance(message.string, str) else list(message.string or ())
+
+
+def translation(language: str, english: str) -> str:
+    return texts(CATALOGS[language][english])[0]
+
+
+def messages_of(catalog: Catalog) -> Iterator[tuple[str, Message]]:
+    """Yield the messages but the header, each with its singular."""
+    for message in catalog:
+        if message.id:
+            yield message.id if isinstance(message.id, str) else message.id[0], message
+
+
+def test_each_catalogue_is_of_a_known_language() -> None:
+    assert sorted(path.name for path in (PACKAGE / "locale").iterdir()) == sorted(LANGUAGES)
+
+
+def test_strings_are_found_wherever_they_are() -> None:
+    found = dict(messages_of(MESSAGES))
+
+    assert found.keys() >= {
+        "Invalid access token.",  # gettext_lazy() as _()
+        "“%(name)s” is ready to use.",  # blocktranslate trimmed
+        "Your new token",  # translate in an attribute
+        "Access Tokens",  # _() in another tag
+    }
+    assert found["Expires in %(days)d day"].id == (
+        "Expires in %(days)d day",
+        "Expires in %(days)d days",
+    )
+
+
+@each_language
+def test_catalogue_has_the_strings_of_the_source(language: str) -> None:
+    """If this fails, run ``make messages``, then translate what is empty."""
+    assert po_path(language).read_bytes() == po_file(CATALOGS[language])
+
+
+@each_language
+def test_compiled_catalogue_is_that_of_the_source(language: str) -> None:
+    """If this fails, run ``make messages``."""
+    assert po_path(language).with_suffix(".mo").read_bytes() == mo_file(CATALOGS[language])
+
+
+@each_language
+def test_every_string_is_translated(language: str) -> None:
+    messages = dict(messages_of(CATALOGS[language]))
+
+    assert [text for text, message in messages.items() if not all(texts(message))] == []
+    assert [text for text, message in messages.items() if message.fuzzy] == []
+
+
+@each_language
+def test_translation_keeps_placeholders_and_markup(language: str) -> None:
+    catalog = CATALOGS[language]
+    plural_form = c2py(catalog.plural_expr)
+
+    for english, message in messages_of(catalog):
+        if not all(texts(message)):
+            continue  # of no use to whoever has to translate it
+        for form, text in enumerate(texts(message)):
+            expected = sorted(PLACEHOLDER.findall(english))
+            numbers = [number for number in range(1000) if plural_form(number) == form]
+            # A form of a single number may say it in a word.
+            says_number = not message.pluralizable or len(numbers) != 1 or "%" in text
+            assert sorted(PLACEHOLDER.findall(text)) == (expected if says_number else []), text
+            assert MARKUP.findall(text) == MARKUP.findall(english), text
+            assert "%" not in PLACEHOLDER.sub("", text), text
+
+
+@each_language
+def test_plural_forms_are_all_there(language: str) -> None:
+    catalog = CATALOGS[language]
+    forms = set(map(c2py(catalog.plural_expr), [*range(200), 1_000_000]))
+
+    assert forms == set(range(catalog.num_plurals))
+    assert {len(texts(m)) for _, m in messages_of(catalog) if m.pluralizable} == {len(forms)}
+
+
+@each_language
+def test_plural_agrees_with_the_number(language: str) -> None:
+    one, many = "Expires in %(days)d day", "Expires in %(days)d days"
+
+    with override(to_language(language)):
+        said = [ngettext(one, many, days) % {"days": days} for days in DAYS]
+    assert said == EXPIRES[language]
+
+
+# The pages.
+
+
+def page_of(response: Any) -> Page:
+    assert response.status_code == HTTPStatus.OK
+    return Page(response)
+
+
+def own_pages(client: Client, user: User) -> Iterator[Page]:
+    yield page_of(client.get(LIST))
+    yield page_of(client.get(CREATE))
+    yield page_of(client.post(CREATE, {"name": ""}))
+    yield page_of(client.post(CREATE, {"name": "\u202e"}))
+    yield page_of(client.post(CREATE, {"name": "\u2800"}))
+    yield page_of(client.post(CREATE, {"name": "eternal", "expires_at": ""}))
+    yield page_of(client.post(CREATE, {"name": "laptop", "expires_at": "90"}))
+    yield page_of(client.post(CREATE, {"name": "laptop", "expires_at": "90"}))
+    now = timezone.now()
+    for days in [-1, 0, 1, 5]:
+        TokenFactory.create(user=user, expires_at=now + timedelta(days=days, minutes=1))
+    TokenFactory.create(user=user, last_used_at=now)
+    token = TokenFactory.create(user=user, last_used_at=now - timedelta(days=100))
+    yield page_of(client.get(LIST))
+    yield page_of(client.get(f"{LIST}{token.pk}/delete/"))
+    yield page_of(client.post(f"{LIST}{token.pk}/delete/", follow=True))
+    yield page_of(client.get(LIST, {"page": "2"}))
+
+
+def admin_pages(client: Client, user: User) -> Iterator[Page]:
+    yield page_of(client.get(f"{ADMIN}add/"))
+    fields = {"name": "laptop", "user": str(user.pk), "expires_at_0": "", "expires_at_1": ""}
+    yield page_of(client.post(f"{ADMIN}add/", fields | {"name": ""}))
+    yield page_of(client.post(f"{ADMIN}add/", fields | {"expires_at_0": "2020-01-01"}))
+    yield page_of(client.post(f"{ADMIN}add/", fields))
+    yield page_of(client.post(f"{ADMIN}add/", fields))
+    token = Token.objects.get()
+    yield page_of(client.get("/admin/"))
+    yield page_of(client.get(ADMIN))
+    yield page_of(client.get(f"{ADMIN}{token.pk}/change/"))
+    yield page_of(client.get(f"{ADMIN}{token.pk}/delete/"))
+    chosen = {"action": "delete_selected", ACTION_CHECKBOX_NAME: str(token.pk)}
+    yield page_of(client.post(ADMIN, chosen))
+
+
+def tag_pages(client: Client, user: User) -> Iterator[Page]:
+    request = RequestFactory().get("/")
+    request.user = user
+    template = engines["django"].from_string("{% load access_tokens %}{% access_tokens_table %}")
+    with override(client.get(LIST).headers["Content-Language"]):
+        table = template.render({}, request)
+    yield Page(HttpResponse(f"<!DOCTYPE html><title>-</title>{table}"))
+
+
+def nodes(element: Element) -> Iterator[str]:
+    """Yield the pieces of text that people see or hear, but code and names."""
+    if element.get("translate") != "no" and element.tag not in {"bdi", "script"}:
+        yield element.text or ""
+        yield from (text for name, text in element.items() if ATTRIBUTES.fullmatch(name))
+        for child in element:
+            yield from nodes(child)
+            yield child.tail or ""
+
+
+def left_in_english(page: Page, strings: Iterable[str]) -> list[str]:
+    """Return those of the strings that the page says."""
+    seen = {" ".join(text.split()) for text in nodes(page.one("body"))}
+    # A sentence may have elements in it.
+    all_seen = "\n".join([*seen, page.body])
+    return [
+        string
+        for string in strings
+        if (sentence(string).search(all_seen) if " " in string else string in seen)
+    ]
+
+
+@cache
+def sentence(string: str) -> re.Pattern[str]:
+    words = ".+?".join(map(re.escape, PLACEHOLDER.split(string)))
+    return re.compile(rf"(?<!\w){words}(?!\w)")
+
+
+@pytest.mark.parametrize("pages", [own_pages, admin_pages, tag_pages])
+@each_language
+def test_page_leaves_nothing_in_english(
+    db: None,
+    monkeypatch: pytest.MonkeyPatch,
+    language: str,
+    pages: Callable[[Client, User], Iterator[Page]],
+) -> None:
+    monkeypatch.setattr(TokenListView, "paginate_by", 3)
+    user = UserFactory.create(is_staff=True, is_superuser=True)
+    ours = [
+        english
+        for english, message in messages_of(CATALOGS[language])
+        if english not in texts(message) and re.search(r"\w{2}", PLACEHOLDER.sub("", english))
+    ]
+
+    for page in pages(client_of(user, language), user):
+        assert left_in_english(page, ours) == []
+        if language in OTHER_SCRIPTS and pages is not admin_pages:
+            # This finds what gettext never saw, too.
+            assert [text for text in nodes(page.one("body")) if LATIN_WORDS.search(text)] == []
+
+
+@each_language
+def test_title_says_that_the_form_has_an_error(user: User, language: str) -> None:
+    page = Page(client_of(user, language).post(CREATE))
+
+    title = translation(language, "Error: %(title)s")
+    title %= {"title": translation(language, "New access token")}
+    assert page.title == title.replace("\xa0", " ")
+
+
+@each_language
+def test_page_has_the_direction_of_its_language(user: User, language: str) -> None:
+    page = Page(client_of(user, language).get(LIST))
+
+    assert page.root.get("lang") == to_language(language)
+    assert page.root.get("dir") == ("rtl" if language == "ar" else "ltr")
+
+
+@each_language
+def test_api_answers_in_the_language_of_the_client(db: None, language: str) -> None:
+    headers = {"Authorization": "Bearer nonsense", "Accept-Language": to_language(language)}
+
+    answer = Client().get("/api/", headers=headers).json()
+    assert answer == {"detail": translation(language, "Invalid access token.")}
+
+
+# Dates and moments.
+
+
+@time_machine.travel("2026-11-24 23:30:00Z", tick=False)
+@each_language
+def test_date_follows_the_language_and_the_time_zone(user: User, language: str) -> None:
+    client = client_of(user, language)
+    TokenFactory.create(user=user)
+    path = "td[@class='at-cell-created']"
+
+    dates = [Page(client.get(LIST)).text(path)]
+    with timezone.override("Europe/Berlin"):
+        dates.append(Page(client.get(LIST)).text(path))
+    # Whether a month has a capital differs between versions of Django.
+    assert [date.casefold() for date in dates] == [date.casefold() for date in DATES[language]]
+
+
+@time_machine.travel(NOW, tick=False)
+@each_language
+def test_moment_of_the_last_use_follows_the_language(user: User, language: str) -> None:
+    never, *moments = MOMENTS[language]
+    TokenFactory.create(user=user)
+
+    page = Page(client_of(user, language).get(LIST))
+    assert page.text("tbody/tr/td//span[@class='at-never']") == never
+    with override(to_language(language)):
+        now = timezone.now()
+        ago = [time_ago(now - timedelta(hours=hours)) for hours in [0, 1, 5]]
+    assert [moment.replace("\xa0", " ") for moment in ago] == moments

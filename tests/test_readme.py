@@ -1,0 +1,90 @@
+"""The README names everything that a site can rely on, so none of it can go undocumented."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+from django.dispatch import Signal
+
+import access_tokens
+from access_tokens import signals
+from access_tokens.conf import DEFAULTS
+from access_tokens.exceptions import Reason
+from access_tokens.templatetags.access_tokens import register
+from access_tokens.urls import app_name, urlpatterns
+
+PACKAGE = Path(access_tokens.__file__).parent
+README = (PACKAGE.parent / "README.md").read_text()
+# Prose may say "unknown" without meaning the reason.
+CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL))
+
+
+def commands() -> Iterable[str]:
+    return (name for name, app in get_commands().items() if app == "access_tokens")
+
+
+def check_ids() -> Iterable[str]:
+    source = (PACKAGE / "checks.py").read_text()
+    return (f"access_tokens.{number}" for number in set(re.findall(r"[EW]\d{3}", source)))
+
+
+def templates() -> Iterable[str]:
+    root = PACKAGE / "templates"
+    return (
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.html")
+        # Of the icons, the pattern of their names is enough.
+        if path.parent.name != "icons"
+    )
+
+
+def css_variables() -> Iterable[str]:
+    source = (PACKAGE / "static/access_tokens/access_tokens.css").read_text()
+    return set(re.findall(r"var\((--at-[a-z-]+)", source))
+
+
+def names() -> list[tuple[str, str]]:
+    kinds: dict[str, Iterable[str]] = {
+        "setting": DEFAULTS,
+        "command": commands(),
+        "signal": (
+            name for name, value in vars(signals).items() if isinstance(value, Signal) and name
+        ),
+        "reason": (str(reason) for reason in Reason),
+        "check": check_ids(),
+        "url": (f"{app_name}:{pattern.name}" for pattern in urlpatterns),
+        "template": templates(),
+        "css": css_variables(),
+        "tag": [*register.tags, *register.filters],
+    }
+    return [(kind, name) for kind, found in kinds.items() for name in sorted(found)]
+
+
+def test_names_of_every_kind_are_looked_for() -> None:
+    assert {kind for kind, _ in names()} == {
+        "setting", "command", "signal", "reason", "check", "url", "template", "css", "tag",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), names())
+def test_readme_names_it(kind: str, name: str) -> None:
+    # A template may be named by its file alone, in a list that names its folder.
+    word = name.rpartition("/")[2] if kind == "template" else name
+    assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", CODE), f"{kind} {name}"
+
+
+@pytest.mark.parametrize("kind", ["setting", "check", "css", "command"])
+def test_readme_names_nothing_that_is_not_there(kind: str) -> None:
+    patterns = {
+        "setting": r"^\| `([A-Z_]+)`",
+        "check": r"access_tokens\.[EW]\d{3}",
+        "css": r"`(--at-[a-z-]+)`",
+        "command": r"manage\.py (\w*access_token\w*)",
+    }
+
+    said = set(re.findall(patterns[kind], README, re.MULTILINE))
+    assert said <= {name for known, name in names() if known == kind}

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth.models import AnonymousUser, User
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.template import Context, RequestContext, Template
+from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from pytest_django import Settings
+
+from access_tokens.models import Token
+from access_tokens.templatetags.access_tokens import time_ago, token_badges, token_name
+
+from .factories import KnownToken, TokenFactory
+from .html import Page, text
+
+NOW = "2026-11-24 12:00:00Z"
+
+
+def render(source: str, context: Context | dict[str, Any]) -> str:
+    context = context if isinstance(context, Context) else Context(context)
+    return Template("{% load access_tokens %}" + source).render(context)
+
+
+def request_of(user: User | AnonymousUser) -> HttpRequest:
+    request = RequestFactory().get("/settings/")
+    request.user = user
+    return request
+
+
+def page(source: str, context: Context | dict[str, Any]) -> Page:
+    html = f"<!DOCTYPE html><title>Settings</title><main>{render(source, context)}</main>"
+    return Page(HttpResponse(html))
+
+
+# at_nonce_attr
+
+
+def test_nonce_is_missing_where_the_site_has_none() -> None:
+    assert render("<script{% at_nonce_attr %}>", {}) == "<script>"
+    assert (
+        render("<script{% at_nonce_attr %}>", {"request": RequestFactory().get("/")}) == "<script>"
+    )
+
+
+def test_nonce_of_the_context_is_used() -> None:
+    assert render("{% at_nonce_attr %}", {"csp_nonce": "abc"}) == ' nonce="abc"'
+
+
+def test_nonce_that_is_not_made_yet_is_made() -> None:
+    class LazyNonce(SimpleLazyObject):  # type: ignore[type-arg]  # generic in the stubs alone
+        def __bool__(self) -> bool:
+            return False
+
+    nonce = LazyNonce(lambda: "abc")
+    assert render("{% at_nonce_attr %}", {"csp_nonce": nonce}) == ' nonce="abc"'
+
+
+def test_nonce_of_the_request_is_used() -> None:
+    request = RequestFactory().get("/")
+    request.csp_nonce = "abc"  # type: ignore[attr-defined]
+
+    assert render("{% at_nonce_attr %}", {"request": request}) == ' nonce="abc"'
+    assert render("{% at_nonce_attr %}", RequestContext(request, {})) == ' nonce="abc"'
+
+
+def test_nonce_is_escaped() -> None:
+    assert render("{% at_nonce_attr %}", {"csp_nonce": '"><b>'}) == ' nonce="&quot;&gt;&lt;b&gt;"'
+
+
+# token_mask, token_name
+
+
+def test_mask_shows_the_ends_of_the_secret() -> None:
+    token = Token(partial="pat_Zy4k…9fQx")
+
+    mask = page("{% token_mask token %}", {"token": token})
+    assert mask.text("code") == "pat_Zy4k••••••••9fQx"
+    assert mask.one("code").get("aria-hidden") == "true"
+    assert mask.text("span[@class='at-sr']") == "starts with pat_Zy4k, ends with 9fQx"
+
+
+@pytest.mark.parametrize("name", ["laptop", "<b>", "&amp;", "\u05d0\u05d1", "{{ token }}"])
+def test_name_is_isolated_text(name: str) -> None:
+    assert page("{{ token|token_name }}", {"token": Token(name=name)}).text("bdi") == name
+
+
+def test_name_of_no_token_is_an_empty_place() -> None:
+    assert token_name(None) == '<bdi data-at-slot="name"></bdi>'
+
+
+# token_badges
+
+
+@time_machine.travel(NOW, tick=False)
+@pytest.mark.parametrize("use_tz", [True, False])
+@pytest.mark.parametrize(
+    ("expires", "created", "used", "badges"),
+    [
+        # A token without a moment has no badge, however new.
+        (None, timedelta(0), None, []),
+        (timedelta(days=15), timedelta(0), None, []),
+        (timedelta(days=14, seconds=1), timedelta(0), None, []),
+        (timedelta(days=14), timedelta(0), None, ["Expires in 14 days"]),
+        (timedelta(days=1), timedelta(0), None, ["Expires in 1 day"]),
+        (timedelta(hours=1), timedelta(0), None, ["Expires today"]),
+        (timedelta(0), timedelta(0), None, ["Expired Nov. 24, 2026"]),
+        (timedelta(days=-30), timedelta(days=400), None, ["Expired Oct. 25, 2026"]),
+        (None, timedelta(days=90), None, []),
+        (None, timedelta(days=90, seconds=1), None, ["Unused for 90 days"]),
+        (None, timedelta(days=400), timedelta(days=91), ["Unused for 91 days"]),
+        (None, timedelta(days=400), timedelta(days=1), []),
+        (
+            timedelta(days=2),
+            timedelta(days=100),
+            None,
+            ["Expires in 2 days", "Unused for 100 days"],
+        ),
+    ],
+)
+def test_badges_say_what_to_look_at(
+    settings: Settings,
+    expires: timedelta | None,
+    created: timedelta,
+    used: timedelta | None,
+    badges: list[str],
+    use_tz: bool,
+) -> None:
+    settings.USE_TZ = use_tz
+    settings.TIME_ZONE = "UTC"
+    now = timezone.now()
+    token = Token(
+        created_at=now - created,
+        last_used_at=None if used is None else now - used,
+        expires_at=None if expires is None else now + expires,
+    )
+
+    assert [badge.text for badge in token_badges(token)] == badges
+
+
+def test_days_to_the_expiry_are_those_of_the_time_zone() -> None:
+    with time_machine.travel("2026-11-24 23:30:00Z", tick=False):
+        now = timezone.now()
+        token = Token(created_at=now, expires_at=now + timedelta(hours=1))
+
+        assert token_badges(token)[0].text == "Expires in 1 day"
+        with timezone.override("Europe/Berlin"):
+            assert token_badges(token)[0].text == "Expires today"
+
+
+# time_ago
+
+
+@time_machine.travel(NOW, tick=False)
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        (timedelta(seconds=-5), "Just now"),
+        (timedelta(0), "Just now"),
+        (timedelta(seconds=59), "Just now"),
+        (timedelta(minutes=1), "1\xa0minute\xa0ago"),
+        (timedelta(hours=2, minutes=59), "2\xa0hours\xa0ago"),
+        (timedelta(days=400), "1\xa0year\xa0ago"),
+    ],
+)
+def test_time_ago_is_in_the_largest_unit(ago: timedelta, said: str) -> None:
+    assert time_ago(timezone.now() - ago) == said
+
+
+# access_tokens_table
+
+
+def test_table_shows_the_tokens_of_the_user(token: KnownToken) -> None:
+    TokenFactory.create(name="of somebody else")
+
+    table = page("{% access_tokens_table %}", RequestContext(request_of(token.user), {}))
+    assert table.texts("tbody/tr/th") == ["laptop"]
+    assert table.text("a[@href='/account/tokens/']") == "Manage access tokens"
+    assert list(table.inline_code()) == []
+
+
+def test_table_can_be_used_without_a_request_context(token: KnownToken) -> None:
+    table = page("{% access_tokens_table %}", {"request": request_of(token.user)})
+
+    assert table.texts("tbody/tr/th") == ["laptop"]
+
+
+def test_table_carries_the_csrf_token_and_the_nonce(token: KnownToken) -> None:
+    context = {"request": request_of(token.user), "csrf_token": "a" * 64, "csp_nonce": "abc"}
+
+    table = page("{% access_tokens_table %}", context)
+    assert table.one("input[@name='csrfmiddlewaretoken']").get("value") == "a" * 64
+    assert table.one("script").get("nonce") == "abc"
+
+
+def test_table_of_a_user_without_tokens_says_so(user: User) -> None:
+    table = page("{% access_tokens_table %}", {"request": request_of(user)})
+
+    assert "You don’t have any access tokens" in [text(p) for p in table.all("p")]
+
+
+@pytest.mark.parametrize("context", [{}, {"request": RequestFactory().get("/")}])
+def test_table_of_nobody_is_empty(context: dict[str, Any]) -> None:
+    assert render("{% access_tokens_table %}", context).strip() == ""
+
+
+def test_table_of_an_anonymous_user_is_empty() -> None:
+    context = {"request": request_of(AnonymousUser())}
+
+    assert render("{% access_tokens_table %}", context).strip() == ""
+
+
+def test_table_shows_the_newest_fifty_in_one_query_without_the_digest(user: User) -> None:
+    tokens = TokenFactory.create_batch(51, user=user)
+
+    with CaptureQueriesContext(connection) as queries:
+        table = page("{% access_tokens_table %}", {"request": request_of(user)})
+
+    assert table.texts("tbody/tr/th") == [token.name for token in reversed(tokens[1:])]
+    assert len(queries) == 1
+    assert "digest" not in str(queries.captured_queries)

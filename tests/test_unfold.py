@@ -1,0 +1,59 @@
+"""The admin pages in an admin theme: django-unfold changes the whole admin, so in a process of its own."""
+
+import re
+import subprocess
+import sys
+
+ADMIN_PAGES = """
+from example_project import settings
+settings.INSTALLED_APPS.insert(0, "unfold")
+settings.DATABASES["default"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+
+import django
+django.setup()
+
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from unfold.admin import ModelAdmin
+
+from access_tokens.admin import TokenAdminMixin
+from access_tokens.models import Token
+
+admin.site.unregister(Token)
+
+
+@admin.register(Token)
+class TokenAdmin(TokenAdminMixin, ModelAdmin):
+    pass
+
+
+call_command("check", fail_level="WARNING")
+call_command("migrate", verbosity=0)
+user = User.objects.create_superuser("ada")
+client = Client(headers={"host": "localhost"})
+client.force_login(user)
+tokens = "/admin/access_tokens/token/"
+new = {"name": "laptop", "user": user.pk, "expires_at_0": "", "expires_at_1": ""}
+print("reveal", client.post(f"{tokens}add/", new).content.decode())
+pk = Token.objects.get().pk
+for page in ("", "?state=never_used", "add/", f"{pk}/change/", f"{pk}/delete/", f"{pk}/history/"):
+    response = client.get(tokens + page)
+    print("page", response.status_code, "unfold" in response.content.decode())
+print("delete", client.post(f"{tokens}{pk}/delete/", {"post": "yes"}).status_code)
+print("left", Token.objects.count())
+"""
+
+
+def test_the_mixin_makes_the_admin_of_a_theme() -> None:
+    output = subprocess.run(  # noqa: S603  # the code above
+        [sys.executable, "-c", ADMIN_PAGES],
+        env={"DJANGO_SETTINGS_MODULE": "example_project.settings"},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    assert len(re.findall(r"pat_[0-9A-Za-z]{46}", output)) == 1
+    assert re.findall(r"^page (.*)$", output, re.MULTILINE) == ["200 True"] * 6
+    assert output.endswith("delete 302\nleft 0\n")
