@@ -20,6 +20,7 @@ class AccessTokensConfig(AppConfig):
         checks.register(check_base_template, checks.Tags.templates)
         checks.register(check_default_authentication, checks.Tags.security)
         # First the writes, then Django's clean-up: otherwise each would open a new connection.
-        request_finished.disconnect(close_old_connections)
+        was_connected = request_finished.disconnect(close_old_connections)
         request_finished.connect(write_deferred)
-        request_finished.connect(close_old_connections)
+        if was_connected:
+            request_finished.connect(close_old_connections)

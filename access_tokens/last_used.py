@@ -12,6 +12,8 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import SyncToAsync
+from django.core.handlers.asgi import ASGIRequest
 from django.db import Error, connections, router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -48,13 +50,21 @@ def record_use(token: Token, request: HttpRequest) -> None:
     moment = floor(timezone.now(), resolution)
     if token.last_used_at is not None and token.last_used_at >= moment:
         return
-    # Only a handler resolves a request, and it sends request_finished in the end.
-    is_served = request.resolver_match is not None
     using = router.db_for_write(type(token), instance=token)
-    if is_served and connections[using].in_atomic_block:
+    if connections[using].in_atomic_block and ends_in_this_thread(request):
         deferred.uses.append((token, moment, using))
     else:
         write(token, moment, using)
+
+
+def ends_in_this_thread(request: HttpRequest) -> bool:
+    """Tell whether this thread will get the ``request_finished`` of ``request``."""
+    # Only a handler resolves a request, and it sends the signal. Under ASGI it does so in the
+    # thread of its ThreadSensitiveContext, but AsyncClient has none and does so in any thread.
+    return request.resolver_match is not None and (
+        not isinstance(request, ASGIRequest)
+        or SyncToAsync.thread_sensitive_context.get(None) is not None
+    )
 
 
 def floor(moment: datetime, resolution: timedelta) -> datetime:

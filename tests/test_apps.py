@@ -34,3 +34,12 @@ def test_setting_up_again_changes_nothing() -> None:
     apps.get_app_config("access_tokens").ready()
 
     test_uses_are_written_before_connections_are_closed()
+
+
+def test_a_clean_up_that_a_site_switched_off_stays_off() -> None:
+    request_finished.disconnect(close_old_connections)
+    try:
+        apps.get_app_config("access_tokens").ready()
+        assert close_old_connections not in request_finished._live_receivers(None)[0]
+    finally:
+        request_finished.connect(close_old_connections)

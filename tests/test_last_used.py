@@ -291,7 +291,6 @@ def test_use_is_recorded_whatever_the_status_without_a_transaction_around(
     check_that_uses_are_recorded(call, request)
 
 
-@pytest.mark.xfail(reason="AsyncClient ends requests in another thread", strict=False)
 @pytest.mark.parametrize(
     "transaction_around",
     [True, pytest.param(False, marks=pytest.mark.django_db(transaction=True))],
