@@ -9,21 +9,27 @@ identity := $(strip $(PYTHON) $(DJANGO))
 driver := $(if $(filter postgres%,$(DATABASE_URL)),postgresql)$(if $(filter mysql%,$(DATABASE_URL)),mariadb)
 installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 
-.PHONY: help demo test check wheel format messages clean
+.PHONY: help demo test test-browser pictures check wheel format messages clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(installed) ## Serve the example project (PORT=8000)
 	@$(bin)/python manage.py demo $(PORT)
 
 test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_URL
-	$(bin)/pytest --cov
+	$(bin)/pytest --cov $(ARGS)
+
+test-browser: $(installed) $(VENV)/.ready-browser ## Run the tests of the page in Chromium
+	$(bin)/pytest tests/browser $(ARGS)
+
+pictures: $(installed) $(VENV)/.ready-browser ## Take the pictures of the documentation
+	$(bin)/pytest tests/browser/pictures.py
 
 bench: $(installed) $(VENV)/.ready-bench ## Compare with the peers, on the same database (ARGS=--help)
 	@$(bin)/python manage.py bench --settings benchmarks.settings $(ARGS)
 
-check: $(installed) ## Lint, check types, imports, migrations, settings and the wheel
+check: $(installed) $(VENV)/.ready-browser ## Lint, check types, imports, migrations, settings and the wheel
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	find access_tokens example_project -name '*.html' -exec $(bin)/djade --check {} +

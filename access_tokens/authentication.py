@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -56,7 +56,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 
 def split_header(request: Request) -> tuple[str, str]:
     """Return the scheme of the ``Authorization`` header and what follows it, maybe both empty."""
-    header = request.META.get("HTTP_AUTHORIZATION", "").strip(" \t")
+    header = request._request.META.get("HTTP_AUTHORIZATION", "").strip(" \t")
     scheme = SCHEME.match(header)
     end = scheme.end() if scheme else 0
     return header[:end], header[end:].lstrip(" ")

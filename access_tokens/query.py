@@ -9,12 +9,15 @@ connection is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import django
+from django.conf import settings
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
@@ -25,10 +28,13 @@ if TYPE_CHECKING:
 
     from .models import Token
 
+Converter = Callable[[Any, Any, BaseDatabaseWrapper], Any]
+
 
 def get_by_digest(model: type[Token], digest: str, *, using: str) -> Token | None:
     """Return the token with ``digest``, joined with its user, or None."""
-    return _lookup(model, using).get(digest)
+    # The converters of some backends depend on USE_TZ, which tests change.
+    return _lookup(model, using, settings.USE_TZ).get(digest)
 
 
 def update_last_used(model: type[Token], pk: Any, moment: datetime, *, using: str) -> None:
@@ -46,18 +52,20 @@ def update_last_used(model: type[Token], pk: Any, moment: datetime, *, using: st
 class Lookup:
     """``select_related("user").get(digest=…)``, compiled for one database."""
 
-    def __init__(self, model: type[Token], using: str) -> None:
+    def __init__(self, model: type[Token], using: str, use_tz: bool) -> None:
         self.model, self.using = model, using
         # Nobody who holds the token needs its digest.
         self.queryset = model._base_manager.using(using).select_related("user").defer("digest")
-        self.query = self.queryset.filter(digest="?").order_by().query
-        compiler = self.query.get_compiler(using)
+        compiler = self.queryset.filter(digest="?").order_by().query.get_compiler(using)
         self.sql, params = compiler.as_sql()
         # What a backend writes in another way is left to the ORM.
         self.is_compiled = params == ("?",)
-        self.columns = [column for column, *_ in compiler.select]
-        self.attnames = [
-            self.columns[i].target.attname for i in compiler.klass_info["select_fields"]
+        columns = [column for column, *_ in compiler.select]
+        self.attnames = [columns[i].target.attname for i in compiler.klass_info["select_fields"]]
+        self.converters = [
+            (i, column, unbound(converter, compiler.connection))
+            for i, (converters, column) in compiler.get_converters(columns).items()
+            for converter in converters
         ]
         # Django 6.1 added fetch modes.
         fetch_mode = [self.queryset._fetch_mode] if django.VERSION >= (6, 1) else []  # type: ignore[attr-defined]  # private
@@ -68,19 +76,28 @@ class Lookup:
     def get(self, digest: str) -> Token | None:
         if not self.is_compiled:
             return self.queryset.filter(digest=digest).first()
-        with connections[self.using].cursor() as cursor:
+        connection = connections[self.using]
+        with connection.cursor() as cursor:
             cursor.execute(self.sql, (digest,))
             row = cursor.fetchone()
-        return None if row is None else self.instance(row)
+        return None if row is None else self.instance(list(row), connection)
 
-    def instance(self, row: tuple[Any, ...]) -> Token:
+    def instance(self, row: list[Any], connection: BaseDatabaseWrapper) -> Token:
         """Make the token and its user of ``row``, as ``QuerySet`` does."""
-        compiler = self.query.get_compiler(self.using)
-        (values,) = compiler.apply_converters([row], compiler.get_converters(self.columns))
-        token = self.model.from_db(self.using, self.attnames, values[: len(self.attnames)])
+        for i, column, convert in self.converters:
+            row[i] = convert(row[i], column, connection)
+        token = self.model.from_db(self.using, self.attnames, row[: len(self.attnames)])
         for populator in self.populators:
-            populator.populate(values, token)
+            populator.populate(row, token)
         return token
+
+
+def unbound(converter: Converter, connection: BaseDatabaseWrapper) -> Converter:
+    """Return ``converter`` without the connection to whose operations it may be bound."""
+    if getattr(converter, "__self__", None) is not connection.ops:
+        return converter
+    function = converter.__func__  # type: ignore[attr-defined]  # a bound method
+    return lambda value, column, connection: function(connection.ops, value, column, connection)
 
 
 _lookup = cache(Lookup)

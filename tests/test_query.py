@@ -311,3 +311,14 @@ def test_no_connection_is_kept(committed_token: KnownToken) -> None:
     assert references[0]() is None
     # And what was compiled with it works without it.
     assert query.get_by_digest(Token, committed_token.digest, using="default") == committed_token
+
+
+def test_a_converter_of_a_field_stays_as_it_is() -> None:
+    assert query.unbound(str, connection) is str
+
+
+def test_a_converter_of_a_connection_is_freed_from_it() -> None:
+    bound = connection.ops.convert_durationfield_value
+    free = query.unbound(bound, connection)
+    assert free is not bound
+    assert free(1_000_000, None, connection) == timedelta(seconds=1)

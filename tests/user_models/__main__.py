@@ -96,7 +96,7 @@ class Comparison:
         assert found.user == self.user
         assert found.digest == digest
         assert query.get_by_digest(Token, "sha256$", using=self.using) is None
-        assert query._lookup(Token, self.using).is_compiled
+        assert query._lookup(Token, self.using, settings.USE_TZ).is_compiled
 
     def compare_update(self, token: Token) -> None:
         for moment in (MOMENT, MOMENT.replace(microsecond=0)):
