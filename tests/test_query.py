@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.lookups import Exact, LessThan
 from django.test.utils import CaptureQueriesContext, register_lookup
 from pytest_django import DjangoAssertNumQueries
@@ -314,7 +315,11 @@ def test_no_connection_is_kept(committed_token: KnownToken) -> None:
 
 
 def test_a_converter_of_a_field_stays_as_it_is() -> None:
-    assert query.unbound(str, connection) is str
+    def convert(value: Any, column: Any, connection: BaseDatabaseWrapper) -> Any:
+        return value
+
+    assert query.unbound(convert, connection) is convert
+    assert convert(1, None, connection) == 1
 
 
 def test_a_converter_of_a_connection_is_freed_from_it() -> None:
