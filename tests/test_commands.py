@@ -69,7 +69,7 @@ def test_expiry_needs_no_aware_time(user: User, settings: Settings) -> None:
     assert timedelta(0) < token.expires_at - timezone.now() < timedelta(days=2)
 
 
-@pytest.mark.parametrize("username", ["nobody", "", "ADA", "a\0", "\ud800", "x" * 1000])
+@pytest.mark.parametrize("username", ["nobody", "", "a\0", "\ud800", "x" * 1000])
 @pytest.mark.parametrize("command", [create, delete])
 def test_unknown_user_is_an_error(user: User, command: Any, username: str) -> None:
     arguments = ["laptop"] if command is create else ["--all"]

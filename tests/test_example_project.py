@@ -8,7 +8,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
+from example_project.context_processors import LOOKS
+
 from .factories import KnownToken
+from .html import Page
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +50,48 @@ def test_user_logs_in_and_out(client: Client) -> None:
 
     client.post("/account/logout/")
     assert b"Signed in as" not in client.get("/").content
+
+
+# The looks.
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("path", ["/", "/account/login/", "/account/tokens/"])
+def test_every_page_has_every_look(admin_client: Client, path: str, look: str) -> None:
+    admin_client.cookies["look"] = look
+
+    page = Page(admin_client.get(path))
+
+    assert page.text("button[@name='look'][@aria-current]") == LOOKS[look]
+
+
+@pytest.mark.parametrize(("name", "value"), [("look", "bulma"), ("theme", "dark")])
+def test_choice_is_remembered(client: Client, name: str, value: str) -> None:
+    response = client.post("/look/", {name: value, "next": "/account/login/"})
+
+    assert response["Location"] == "/account/login/"
+    page = Page(client.get("/"))
+    assert page.one(f"button[@name='{name}'][@aria-current]").get("value") == value
+
+
+@pytest.mark.parametrize("name", ["look", "theme"])
+def test_unknown_choice_is_ignored(client: Client, name: str) -> None:
+    response = client.post("/look/", {name: "../../admin/base", "next": "https://example.com/"})
+
+    assert response["Location"] == "/"
+    assert not response.cookies
+
+
+def test_unknown_look_in_a_cookie_is_ignored(client: Client) -> None:
+    client.cookies["look"] = "../../admin/base"
+
+    page = Page(client.get("/"))
+
+    assert page.text("button[@name='look'][@aria-current]") == "Own"
+
+
+def test_look_is_not_chosen_by_a_link(client: Client) -> None:
+    assert client.get("/look/?look=bulma").status_code == HTTPStatus.METHOD_NOT_ALLOWED
 
 
 def test_browsable_api_is_served_to_a_browser(admin_client: Client) -> None:

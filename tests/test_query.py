@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext, register_lookup
 from pytest_django import DjangoAssertNumQueries
 
 from access_tokens import query
+from access_tokens.fields import NameField
 from access_tokens.models import Token
 
 from .factories import KnownToken, TokenFactory
@@ -327,3 +328,17 @@ def test_a_converter_of_a_connection_is_freed_from_it() -> None:
     free = query.unbound(bound, connection)
     assert free is not bound
     assert free(1_000_000, None, connection) == timedelta(seconds=1)
+
+
+def test_the_value_of_a_field_is_converted(
+    token: KnownToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def from_db_value(self: Any, value: str, column: Any, connection: BaseDatabaseWrapper) -> str:
+        return value.upper()
+
+    monkeypatch.setattr(NameField, "from_db_value", from_db_value, raising=False)
+    query._lookup.cache_clear()
+    try:
+        assert Token.objects.verify(token.secret).name == "LAPTOP"
+    finally:
+        query._lookup.cache_clear()
