@@ -9,7 +9,7 @@ identity := $(strip $(PYTHON) $(DJANGO))
 driver := $(if $(filter postgres%,$(DATABASE_URL)),postgresql)$(if $(filter mysql%,$(DATABASE_URL)),mariadb)
 installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 
-.PHONY: help demo test test-browser pictures check wheel format messages clean
+.PHONY: help demo test test-browser bench pictures check wheel format messages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile

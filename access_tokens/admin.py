@@ -56,7 +56,8 @@ class TokenAdminMixin(ModelAdmin):
     """What ``TokenAdmin`` adds to a ``ModelAdmin``, Django's own or that of an admin theme."""
 
     form = TokenAdminForm
-    list_display = ("name", "user", "token", "created_at", "last_used_at", "expires_at")
+    details = ("name", "user", "token", "created_at", "last_used_at", "expires_at")
+    list_display = details
     list_filter = (StateFilter,)
     list_select_related = ()
     search_fields = ("name", "partial", f"user__{get_user_model().USERNAME_FIELD}")
@@ -79,10 +80,10 @@ class TokenAdminMixin(ModelAdmin):
         return not lookup.startswith("digest") and super().lookup_allowed(lookup, value, request)
 
     def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
-        return self.fields if obj is None else self.list_display
+        return self.fields if obj is None else self.details
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
-        return () if obj is None else self.list_display[1:]
+        return () if obj is None else self.details[1:]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"user": request.user.pk} | super().get_changeform_initial_data(request)
@@ -120,6 +121,7 @@ class TokenAdminMixin(ModelAdmin):
             token, secret = Token.objects.create_token(
                 user=obj.user, name=obj.name, expires_at=obj.expires_at
             )
+            # The history wants the key of the very object that it was given.
             vars(obj).update(vars(token))
             request.access_token_secret = secret  # type: ignore[attr-defined]  # for response_add
         # Not save(): it would write the whole row, and bring back one that was deleted.
@@ -135,7 +137,7 @@ class TokenAdminMixin(ModelAdmin):
             "has_view_permission": self.has_view_permission(request),
             "title": _("Copy your new token"),
             "token": obj,
-            "secret": request.access_token_secret,  # type: ignore[attr-defined]  # of save_form
+            "secret": request.access_token_secret,  # type: ignore[attr-defined]  # of save_model
             "api_url": request.build_absolute_uri(conf.API_URL),
         }
         request.current_app = self.admin_site.name

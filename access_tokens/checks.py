@@ -35,6 +35,10 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def is_url(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"(https?:/)?/\S*", value) is not None
+
+
 def is_expiry(value: Any) -> bool:
     return value is None or (type(value) is int and 1 <= value <= LONGEST_EXPIRY)
 
@@ -52,7 +56,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
     "LAST_USED_RESOLUTION": ("E004", is_resolution, "a timedelta that is not negative, or None"),
     "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
-    "API_URL": ("E006", is_text, "a path or a URL, as '/api/'"),
+    "API_URL": ("E006", is_url, "a path that starts with a slash, as '/api/', or a URL"),
     "EXPIRY_DAYS": (
         "E007",
         is_expiry_list,
@@ -161,7 +165,7 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
     """Check that DRF asks this app, and asks it first."""
     if not apps.is_installed("rest_framework"):
         return []
-    classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", ())
+    classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES") or ()
     places = [i for i, entry in enumerate(classes) if is_access_token_authentication(entry)]
     if not places:
         return [
@@ -189,6 +193,7 @@ def is_access_token_authentication(entry: Any) -> bool:
     """Tell whether an entry, a class or its path, is ours or a subclass, without importing DRF."""
     try:
         cls = import_string(entry) if isinstance(entry, str) else entry
-    except ImportError:
+    except (ImportError, ValueError):
         return False  # DRF says so itself.
-    return any(f"{c.__module__}.{c.__qualname__}" == AUTHENTICATION_CLASS for c in cls.__mro__)
+    bases = getattr(cls, "__mro__", ())
+    return any(f"{c.__module__}.{c.__qualname__}" == AUTHENTICATION_CLASS for c in bases)

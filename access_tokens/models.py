@@ -62,7 +62,8 @@ class TokenManager(_TokenManager["Token"]):
             name=name,
             digest=crypto.digest_secret(secret),
             partial=crypto.partial(secret),
-            expires_at=expires_at,
+            # As on saving: what is no moment is refused, and a naive one becomes aware.
+            expires_at=self.model._meta.get_field("expires_at").get_prep_value(expires_at),
         )
         token.full_clean(
             exclude={"user", "digest"}, validate_unique=False, validate_constraints=False

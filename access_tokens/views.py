@@ -48,8 +48,9 @@ class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
         return str(self.page_title)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        kwargs.setdefault("page_title", self.get_page_title())
-        return super().get_context_data(at_base_template=conf.BASE_TEMPLATE, **kwargs)
+        title = kwargs.setdefault("page_title", self.get_page_title())
+        defaults = {"at_base_template": conf.BASE_TEMPLATE, "heading": title}
+        return super().get_context_data(**defaults | kwargs)
 
 
 class TokenListView(OwnTokensMixin, ListView):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -92,12 +93,11 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
         return TemplateResponse(self.request, self.created_template_name, context)
 
     def form_invalid(self, form: ModelForm[Any]) -> HttpResponse:
+        heading = self.get_page_title()
         # As Django's admin does, for those who hear the title first.
-        title = gettext("Error: %(title)s") % {"title": self.get_page_title()}
-        return self.render_to_response(self.get_context_data(form=form, page_title=title))
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(heading=self.get_page_title(), **kwargs)
+        title = gettext("Error: %(title)s") % {"title": heading}
+        context = self.get_context_data(form=form, page_title=title, heading=heading)
+        return self.render_to_response(context)
 
 
 class TokenDeleteView(OwnTokensMixin, DeleteView):  # type: ignore[type-arg]  # as above

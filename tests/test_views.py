@@ -437,7 +437,7 @@ def test_reveal_shows_a_command(
 ) -> None:
     settings.ACCESS_TOKENS = configured
 
-    usage = rf'curl {url} \ -H "Authorization: Bearer $ACCESS_TOKEN"'
+    usage = rf'curl "{url}" \ -H "Authorization: Bearer $ACCESS_TOKEN"'
     assert Page(create(client)).text("pre") == usage
 
 

@@ -15,9 +15,6 @@ def get_user(username: str) -> User:
     User = get_user_model()
     try:
         return User._default_manager.get_by_natural_key(username)
-    except (
-        User.DoesNotExist,
-        ValueError,
-        DataError,
-    ):  # PostgreSQL takes neither NUL nor surrogates.
+    # PostgreSQL takes neither NUL nor surrogates.
+    except (User.DoesNotExist, ValueError, DataError):
         raise CommandError(f"There is no user {username!r}.") from None

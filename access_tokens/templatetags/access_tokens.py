@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 
+from access_tokens.conf import conf
 from access_tokens.models import Token
 
 EXPIRES_SOON = timedelta(days=14)
@@ -73,7 +74,7 @@ def token_badges(token: Token) -> list[Badge]:
         days = (_local(token.expires_at).date() - _local(now).date()).days
         badges.append(Badge(_expires_in(days), "at-tone-warning"))
     idle = now - (token.last_used_at or token.created_at)
-    if idle > UNUSED_AFTER:
+    if conf.LAST_USED_RESOLUTION is not None and idle > UNUSED_AFTER:
         text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", idle.days)
         badges.append(Badge(text % {"days": idle.days}, "at-tone-warning"))
     return badges

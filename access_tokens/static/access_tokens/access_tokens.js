@@ -26,7 +26,7 @@ function askToDelete(event, form) {
   event.preventDefault();
   for (const slot of dialog.querySelectorAll("[data-at-slot]")) {
     const source = form.closest("[role=row]").querySelector(`[data-at-slot="${slot.dataset.atSlot}"]`);
-    slot.replaceChildren(...source.cloneNode(true).childNodes);
+    slot.replaceChildren(...(source?.cloneNode(true).childNodes ?? [])); // a row of the site may lack it
   }
   const confirm = dialog.querySelector("form");
   confirm.action = form.action;
