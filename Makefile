@@ -17,8 +17,9 @@ help: ## List the targets
 demo: $(installed) ## Serve the example project (PORT=8000)
 	@$(bin)/python manage.py demo $(PORT)
 
+# On a server some tests measure what connections do to each other, so there they run alone.
 test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_URL
-	$(bin)/pytest --cov $(ARGS)
+	$(bin)/pytest --cov $(if $(driver),,--numprocesses=auto) $(ARGS)
 
 test-browser: $(installed) $(VENV)/.ready-browser ## Run the tests of the page in Chromium
 	$(bin)/pytest tests/browser $(ARGS)
