@@ -560,3 +560,11 @@ def test_hostile_name_is_text(admin_client: Client, user: User) -> None:
     for page in pages:
         assert "<script>alert" not in page.html
         assert name in page.body or name in {text(th) for th in page.all("th")}
+
+
+def test_other_columns_in_the_list_change_no_form(
+    admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TokenAdmin, "list_display", ("user", "name"))
+    assert admin_client.post(change_url(token), {"name": "server"}).status_code == HTTPStatus.FOUND
+    assert row(token)["name"] == "server"

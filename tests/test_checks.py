@@ -312,6 +312,15 @@ def test_class_that_cannot_be_imported_does_not_stop_the_checks(
     assert list(found()) == ["access_tokens.W001"]
 
 
+@pytest.mark.parametrize("classes", [OURS, [object()], None])
+def test_setting_that_is_no_list_of_classes_does_not_stop_the_checks(
+    settings: Settings, classes: object
+) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+
+    assert list(found()) == ["access_tokens.W001"]
+
+
 def test_site_without_drf_needs_no_class(settings: Settings) -> None:
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "rest_framework"]
     settings.REST_FRAMEWORK = {}

@@ -792,3 +792,17 @@ def test_a_users_own_manager_verifies_that_users_tokens_only(token: KnownToken) 
     with pytest.raises(TokenRejected) as refusal:
         other.access_tokens.verify(token.secret)
     assert refusal.value.reason == Reason.UNKNOWN
+
+
+@pytest.mark.parametrize("expires_at", ["tomorrow", "2099-02-30"])
+def test_expiry_that_is_no_moment_is_refused(user: User, expires_at: Any) -> None:
+    with pytest.raises(ValidationError):
+        Token.objects.create_token(user=user, name="laptop", expires_at=expires_at)
+    assert not Token.objects.exists()
+
+
+@pytest.mark.filterwarnings("ignore:DateTimeField Token.expires_at received a naive datetime")
+def test_naive_expiry_is_taken_as_django_takes_it(user: User) -> None:
+    naive = datetime(2099, 1, 1)  # noqa: DTZ001  # the very subject
+    token, _secret = Token.objects.create_token(user=user, name="laptop", expires_at=naive)
+    assert token.expires_at == timezone.make_aware(naive)

@@ -226,3 +226,12 @@ def test_table_shows_the_newest_fifty_in_one_query_without_the_digest(user: User
     assert table.texts("tbody/tr/th") == [token.name for token in reversed(tokens[1:])]
     assert len(queries) == 1
     assert "digest" not in str(queries.captured_queries)
+
+
+def test_a_token_whose_uses_are_not_recorded_is_not_called_unused(
+    token: KnownToken, settings: Settings
+) -> None:
+    token.created_at -= timedelta(days=100)
+    assert token_badges(token)
+    settings.ACCESS_TOKENS = {"LAST_USED_RESOLUTION": None}
+    assert not token_badges(token)
