@@ -27,7 +27,7 @@ class UserFactory(DjangoModelFactory[User]):
     class Meta:
         model = User
 
-    username = Sequence(lambda n: f"user{n}")  # type: ignore[no-untyped-call]
+    username = Sequence(lambda n: f"user{n}")  # type: ignore[no-untyped-call]  # factory-boy
     password = "!"
 
 
@@ -37,8 +37,8 @@ class TokenFactory(DjangoModelFactory[KnownToken]):
     class Meta:
         model = Token
 
-    user = SubFactory(UserFactory)  # type: ignore[no-untyped-call]
-    name = Sequence(lambda n: f"token {n}")  # type: ignore[no-untyped-call]
+    user = SubFactory(UserFactory)  # type: ignore[no-untyped-call]  # factory-boy
+    name = Sequence(lambda n: f"token {n}")  # type: ignore[no-untyped-call]  # factory-boy
 
     @classmethod
     def _create(cls, model_class: type[Token], *args: Any, **kwargs: Any) -> KnownToken:
@@ -49,4 +49,4 @@ class TokenFactory(DjangoModelFactory[KnownToken]):
             model_class.objects.filter(pk=token.pk).update(**columns)
             vars(token).update(columns)
         token.secret = secret
-        return token  # type: ignore[no-any-return]
+        return token  # type: ignore[no-any-return]  # a Token that knows its secret

@@ -26,7 +26,7 @@ def fill(user: User, name: str = "laptop", **data: Any) -> TokenForm:
 
 @time_machine.travel(NOON, tick=False)
 def test_choices_say_their_dates() -> None:
-    assert [str(label) for _value, label in unbound().fields["expires_at"].choices] == [  # type: ignore[attr-defined]
+    assert [str(label) for _value, label in unbound().fields["expires_at"].choices] == [  # type: ignore[attr-defined]  # a ChoiceField
         "7 days (Dec. 1, 2026)",
         "30 days (Dec. 24, 2026)",
         "60 days (Jan. 23, 2027)",

@@ -82,3 +82,9 @@ def test_only_the_token_in_question_is_deleted(page: Page) -> None:
     expect(page.get_by_text("Token “Laptop” was deleted.")).to_be_visible()
     assert not Token.objects.filter(name="Laptop").exists()
     assert Token.objects.count() == 4
+
+
+def test_dialog_opens_for_a_row_of_the_site_that_shows_less(page: Page) -> None:
+    page.locator("tr [data-at-slot=used]").evaluate_all("slots => slots.forEach(s => s.remove())")
+    the_bin(page, "CI pipeline").click()
+    expect(page.get_by_role("dialog", name="Delete “CI pipeline”?")).to_be_visible()
