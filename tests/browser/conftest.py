@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.servers.basehttp import ThreadedWSGIServer
 from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
@@ -33,6 +34,17 @@ def orm_beside_playwright() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_that_wait_for_their_threads() -> Iterator[None]:
+    """Let no thread of a server outlive it, since it must not touch the connection any more.
+
+    Each thread serves one connection of the browser, and ends soon after its context is closed.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ThreadedWSGIServer, "daemon_threads", False)
         yield
 
 
