@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+import string
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, ErrorDetail
 from rest_framework.request import Request
 
 from .exceptions import TokenRejected
@@ -18,7 +19,22 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 # A scheme is a token in the sense of HTTP (RFC 9110, 5.6.2 and 11.1).
-SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+SCHEME_CHARACTERS: Final = string.digits + string.ascii_letters + "!#$%&'*+-.^_`|~"
+
+
+class InvalidToken(AuthenticationFailed):
+    """The 401 of a token that gives no access, in the same words for every reason.
+
+    They are translated when they are read and not before, as by ``gettext_lazy``: into the
+    language of the response, at the cost of those who respond.
+    """
+
+    def __init__(self) -> None:
+        """Keep the one of the base class from setting ``detail``."""
+
+    @cached_property
+    def detail(self) -> ErrorDetail:  # type: ignore[override]  # a variable in the base class
+        return ErrorDetail(_("Invalid access token."), self.default_code)
 
 
 class AccessTokenAuthentication(BaseAuthentication):
@@ -30,7 +46,7 @@ class AccessTokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
         """Return the user and the token, or None if the header is missing or of another scheme.
 
-        Raise ``AuthenticationFailed``, always with the same words, for anything else.
+        Raise ``InvalidToken`` for anything else.
         """
         if not self.is_addressed(request):
             return None
@@ -38,7 +54,7 @@ class AccessTokenAuthentication(BaseAuthentication):
             # No variable holds the secret here: an error report would show it.
             token = Token.objects.verify(split_header(request)[1], request=request._request)
         except TokenRejected:
-            raise AuthenticationFailed(_("Invalid access token.")) from None
+            raise InvalidToken from None
         record_use(token, request._request)
         return token.user, token
 
@@ -57,6 +73,5 @@ class AccessTokenAuthentication(BaseAuthentication):
 def split_header(request: Request) -> tuple[str, str]:
     """Return the scheme of the ``Authorization`` header and what follows it, maybe both empty."""
     header = request._request.META.get("HTTP_AUTHORIZATION", "").strip(" \t")
-    scheme = SCHEME.match(header)
-    end = scheme.end() if scheme else 0
-    return header[:end], header[end:].lstrip(" ")
+    rest = header.lstrip(SCHEME_CHARACTERS)
+    return header[: len(header) - len(rest)], rest.lstrip(" ")

@@ -10,6 +10,7 @@ import zlib
 from typing import Final
 
 BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+PAIRS: Final = [first + second for first in BASE62 for second in BASE62]
 RANDOM_LENGTH: Final = 40
 CHECKSUM_LENGTH: Final = 6
 PREFIX_PATTERN: Final = r"[a-z][a-z0-9_]{0,19}"
@@ -62,8 +63,4 @@ def partial(secret: str) -> str:
 
 def _checksum(body: str) -> str:
     number = zlib.crc32(body.encode())
-    digits = ""
-    for _ in range(CHECKSUM_LENGTH):
-        number, digit = divmod(number, 62)
-        digits = BASE62[digit] + digits
-    return digits
+    return PAIRS[number // 62**4] + PAIRS[number // 62**2 % 62**2] + PAIRS[number % 62**2]

@@ -18,7 +18,7 @@ import django
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Q
+from django.db.models import BooleanField, Func, Q
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 from django.utils import timezone
@@ -39,11 +39,13 @@ def get_by_digest(model: type[Token], digest: str, *, using: str) -> Token | Non
 
 def update_last_used(model: type[Token], pk: Any, moment: datetime, *, using: str) -> None:
     """Set ``last_used_at`` to ``moment``, unless the token is gone or a later moment is stored."""
-    sql = _update_sql(model, using)
-    if sql is None:
-        _outdated(model, pk, moment, using).update(last_used_at=moment)
-        return
     connection = connections[using]
+    # What the caller's transaction does has to be as durable as it was.
+    is_own_transaction = connection.get_autocommit()
+    sql = _update_sql(model, using, is_own_transaction)
+    if sql is None:
+        _outdated(model, pk, moment, using, is_own_transaction).update(last_used_at=moment)
+        return
     value = connection.ops.adapt_datetimefield_value(moment)
     with connection.cursor() as cursor:
         cursor.execute(sql, (value, value, pk))
@@ -103,16 +105,32 @@ def unbound(converter: Converter, connection: BaseDatabaseWrapper) -> Converter:
 _lookup = cache(Lookup)
 
 
-def _outdated(model: type[Token], pk: Any, moment: datetime, using: str) -> QuerySet[Token]:
+class CommitsAsynchronously(Func):
+    """True, and the transaction that selects it does not wait for the disk when it commits.
+
+    After a crash of the server the last uses may be missing. Nothing else can be
+    (https://www.postgresql.org/docs/current/wal-async-commit.html).
+    """
+
+    template = "set_config('synchronous_commit', 'off', true) = 'off'"
+    output_field = BooleanField()
+
+
+def _outdated(
+    model: type[Token], pk: Any, moment: datetime, using: str, is_own_transaction: bool
+) -> QuerySet[Token]:
+    is_asynchronous = is_own_transaction and connections[using].vendor == "postgresql"
     return model._base_manager.using(using).filter(
-        Q(last_used_at=None) | Q(last_used_at__lt=moment), pk=pk
+        Q(last_used_at=None) | Q(last_used_at__lt=moment),
+        *([CommitsAsynchronously()] if is_asynchronous else []),
+        pk=pk,
     )
 
 
 @cache
-def _update_sql(model: type[Token], using: str) -> str | None:
+def _update_sql(model: type[Token], using: str, is_own_transaction: bool) -> str | None:
     moment = timezone.now()
-    query = _outdated(model, 0, moment, using).query.chain(UpdateQuery)
+    query = _outdated(model, 0, moment, using, is_own_transaction).query.chain(UpdateQuery)
     query.add_update_values({"last_used_at": moment})  # type: ignore[attr-defined]  # an UpdateQuery
     sql, params = query.get_compiler(using).as_sql()
     value = connections[using].ops.adapt_datetimefield_value(moment)

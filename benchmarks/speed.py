@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import count, cycle
+from itertools import cycle
 from typing import Any
 
-from django.db import connection, connections
+from django.db import connection
 from django.test import override_settings
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from .databases import Router, create_users, using
+from .databases import using
 from .measure import measure, microseconds, ratio
 from .peers import ACCESS_TOKENS, PEERS, REFERENCE, Peer
 from .report import print_table
@@ -59,18 +59,6 @@ def view(peer: Peer, credential: str) -> Call:
 
     answer, request = View.as_view(), http_request(credential)
     return lambda: answer(request).render()
-
-
-def bare_update() -> Call:
-    """Return a call that writes a row and nothing else, as recording a use does at the least."""
-    user, numbers = create_users(1)[0], count()
-
-    def call() -> None:
-        with connections[Router.alias].cursor() as cursor:
-            values: list[Any] = [next(numbers), user.pk]
-            cursor.execute("UPDATE auth_user SET first_name = %s WHERE id = %s", values)
-
-    return call
 
 
 def http_request(credential: str) -> Any:
@@ -116,6 +104,7 @@ CASES = [
         lambda peer: view(peer, peer.valid()),
         {"sqlite": 0.45, "postgresql": 0.65},
     ),
+    Case("a whole view, mistyped", lambda peer: view(peer, peer.mistyped()), targets={}),
 ]
 
 
@@ -137,13 +126,6 @@ def compare_peers(rounds: int) -> None:
             ]
         )
     print_table(rows)
-
-
-def compare_update(rounds: int) -> None:
-    """Print how much of a request that is written is the database's alone."""
-    calls = {"reference": authentication(REFERENCE, REFERENCE.valid()), "update": bare_update()}
-    share = ratio(measure(calls, rounds, "an UPDATE"), "update", "reference")
-    print(f"\nThe UPDATE and its commit alone, which each written request contains: {share:.3f}")
 
 
 def compare_prepared(rounds: int) -> None:

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 from django.utils.log import AdminEmailHandler
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -21,9 +22,10 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.live_server_helper import LiveServer
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
+from rest_framework.views import exception_handler
 
 from access_tokens import crypto
-from access_tokens.authentication import split_header
+from access_tokens.authentication import AccessTokenAuthentication, InvalidToken, split_header
 from access_tokens.exceptions import Reason
 from access_tokens.models import Token
 from access_tokens.signals import token_rejected
@@ -385,6 +387,22 @@ def test_every_refusal_looks_the_same(refused: dict[Reason, str]) -> None:
     assert len({tuple(response.items()) for response in responses}) == 1
     assert responses[0].json() == {"detail": "Invalid access token."}
     assert challenge(responses[0]) == INVALID
+
+
+def test_refusal_is_in_the_language_of_the_response() -> None:
+    request = Request(RequestFactory().get("/", headers={"Authorization": "Bearer x"}))
+    with translation.override("fr"), pytest.raises(InvalidToken) as refusal:
+        AccessTokenAuthentication().authenticate(request)
+
+    with translation.override("de"):
+        response = exception_handler(refusal.value, {})
+
+    assert response is not None
+    assert response.data == {"detail": "Ungültiges Zugriffstoken."}
+    assert refusal.value.get_full_details() == {
+        "message": "Ungültiges Zugriffstoken.",
+        "code": "authentication_failed",
+    }
 
 
 def test_every_known_or_unknown_secret_costs_one_query(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.lookups import Exact, LessThan
 from django.test.utils import CaptureQueriesContext, register_lookup
@@ -182,6 +182,50 @@ def test_nothing_else_is_written(token: KnownToken) -> None:
     query.update_last_used(Token, token.pk, MOMENT, using="default")
 
     assert Token.objects.get().name == "renamed meanwhile"
+
+
+@pytest.fixture
+def commit_modes(committed_token: KnownToken) -> Iterator[Callable[[], list[str]]]:
+    """Return a function that says how the transaction of an update commits, and one after it."""
+
+    def setting() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return str(cursor.fetchone()[0])
+
+    def update() -> list[str]:
+        query.update_last_used(Token, committed_token.pk, MOMENT, using="default")
+        assert Token.objects.get().last_used_at == MOMENT
+        return [Token.objects.get().partial, setting()]
+
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SET synchronous_commit = 'local';
+            CREATE FUNCTION note_commit_mode() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN NEW.partial := current_setting('synchronous_commit'); RETURN NEW; END $$;
+            CREATE TRIGGER note_commit_mode BEFORE UPDATE ON access_tokens_token
+                FOR EACH ROW EXECUTE FUNCTION note_commit_mode();
+            """)
+        yield update
+        cursor.execute("DROP FUNCTION note_commit_mode CASCADE; RESET synchronous_commit")
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has the choice")
+def test_update_does_not_wait_for_the_disk(commit_modes: Callable[[], list[str]]) -> None:
+    assert commit_modes() == ["off", "local"]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has the choice")
+def test_transaction_of_the_caller_is_as_durable_as_before(
+    commit_modes: Callable[[], list[str]],
+) -> None:
+    with transaction.atomic():
+        assert commit_modes() == ["local", "local"]
+
+    connection.set_autocommit(False)
+    assert commit_modes() == ["local", "local"]
+    connection.rollback()
+    connection.set_autocommit(True)
 
 
 # The fall-back

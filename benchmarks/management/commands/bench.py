@@ -16,7 +16,7 @@ from benchmarks.peers import PEERS
 from benchmarks.plans import explain_pages
 from benchmarks.report import print_heading
 from benchmarks.settings import SIZES
-from benchmarks.speed import compare_peers, compare_prepared, compare_update
+from benchmarks.speed import compare_peers, compare_prepared
 
 DRIVERS = {"mysql": ["mysqlclient"], "postgresql": ["psycopg"]}
 OTHERS = [peer.distribution for peer in PEERS]
@@ -45,7 +45,6 @@ class Command(BaseCommand):
             print(versions())
             print_heading("A request beside the peers: authenticate() alone, and a whole view")
             compare_peers(rounds)
-            compare_update(rounds)
             if "prepared" in connections:
                 print_heading("The same with server-side binding and prepared statements")
                 with using("prepared"):
