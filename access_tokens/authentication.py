@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import string
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, ErrorDetail
 from rest_framework.request import Request
@@ -25,16 +25,19 @@ SCHEME_CHARACTERS: Final = string.digits + string.ascii_letters + "!#$%&'*+-.^_`
 class InvalidToken(AuthenticationFailed):
     """The 401 of a token that gives no access, in the same words for every reason.
 
-    They are translated when they are read and not before, as by ``gettext_lazy``: into the
-    language of the response, at the cost of those who respond.
+    They are translated when ``detail`` is read, which is when the response is made.
     """
 
-    def __init__(self) -> None:
-        """Keep the one of the base class from setting ``detail``."""
+    default_detail = _("Invalid access token.")
+
+    def __init__(self, detail: Any = None, code: str | None = None) -> None:
+        # The base class would translate the default here.
+        if detail is not None:
+            super().__init__(detail, code)
 
     @cached_property
     def detail(self) -> ErrorDetail:  # type: ignore[override]  # a variable in the base class
-        return ErrorDetail(_("Invalid access token."), self.default_code)
+        return ErrorDetail(str(self.default_detail), self.default_code)
 
 
 class AccessTokenAuthentication(BaseAuthentication):

@@ -11,6 +11,7 @@ from django.conf import settings
 DEFAULTS: Final[Mapping[str, Any]] = {
     "PREFIX": "pat",
     "LAST_USED_RESOLUTION": timedelta(seconds=1),
+    "LAST_USED_SYNCHRONOUS_COMMIT": False,
     "BASE_TEMPLATE": "access_tokens/base.html",
     "API_URL": "/",
     "EXPIRY_DAYS": (7, 30, 60, 90, 365, None),
@@ -28,6 +29,7 @@ class Settings:
 
     PREFIX: str
     LAST_USED_RESOLUTION: timedelta | None
+    LAST_USED_SYNCHRONOUS_COMMIT: bool
     BASE_TEMPLATE: str
     API_URL: str
     EXPIRY_DAYS: list[int | None] | tuple[int | None, ...]

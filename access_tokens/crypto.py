@@ -62,5 +62,6 @@ def partial(secret: str) -> str:
 
 
 def _checksum(body: str) -> str:
+    # Two digits at a time, which takes half as long: whoever guesses shall cost little.
     number = zlib.crc32(body.encode())
     return PAIRS[number // 62**4] + PAIRS[number // 62**2 % 62**2] + PAIRS[number % 62**2]

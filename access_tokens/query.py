@@ -23,6 +23,8 @@ from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
+from .conf import conf
+
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
@@ -40,11 +42,15 @@ def get_by_digest(model: type[Token], digest: str, *, using: str) -> Token | Non
 def update_last_used(model: type[Token], pk: Any, moment: datetime, *, using: str) -> None:
     """Set ``last_used_at`` to ``moment``, unless the token is gone or a later moment is stored."""
     connection = connections[using]
-    # What the caller's transaction does has to be as durable as it was.
-    is_own_transaction = connection.get_autocommit()
-    sql = _update_sql(model, using, is_own_transaction)
+    # A transaction of the caller stays as durable as it was.
+    is_asynchronous = (
+        connection.vendor == "postgresql"
+        and connection.get_autocommit()
+        and not conf.LAST_USED_SYNCHRONOUS_COMMIT
+    )
+    sql = _update_sql(model, using, is_asynchronous)
     if sql is None:
-        _outdated(model, pk, moment, using, is_own_transaction).update(last_used_at=moment)
+        _outdated(model, pk, moment, using, is_asynchronous).update(last_used_at=moment)
         return
     value = connection.ops.adapt_datetimefield_value(moment)
     with connection.cursor() as cursor:
@@ -106,9 +112,9 @@ _lookup = cache(Lookup)
 
 
 class CommitsAsynchronously(Func):
-    """True, and the transaction that selects it does not wait for the disk when it commits.
+    """A condition that is true, and lets the transaction commit without waiting for the disk.
 
-    After a crash of the server the last uses may be missing. Nothing else can be
+    After a crash that transaction may be missing, but nothing is damaged
     (https://www.postgresql.org/docs/current/wal-async-commit.html).
     """
 
@@ -117,9 +123,8 @@ class CommitsAsynchronously(Func):
 
 
 def _outdated(
-    model: type[Token], pk: Any, moment: datetime, using: str, is_own_transaction: bool
+    model: type[Token], pk: Any, moment: datetime, using: str, is_asynchronous: bool
 ) -> QuerySet[Token]:
-    is_asynchronous = is_own_transaction and connections[using].vendor == "postgresql"
     return model._base_manager.using(using).filter(
         Q(last_used_at=None) | Q(last_used_at__lt=moment),
         *([CommitsAsynchronously()] if is_asynchronous else []),
@@ -128,9 +133,9 @@ def _outdated(
 
 
 @cache
-def _update_sql(model: type[Token], using: str, is_own_transaction: bool) -> str | None:
+def _update_sql(model: type[Token], using: str, is_asynchronous: bool) -> str | None:
     moment = timezone.now()
-    query = _outdated(model, 0, moment, using, is_own_transaction).query.chain(UpdateQuery)
+    query = _outdated(model, 0, moment, using, is_asynchronous).query.chain(UpdateQuery)
     query.add_update_values({"last_used_at": moment})  # type: ignore[attr-defined]  # an UpdateQuery
     sql, params = query.get_compiler(using).as_sql()
     value = connections[using].ops.adapt_datetimefield_value(moment)

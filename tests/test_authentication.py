@@ -405,6 +405,12 @@ def test_refusal_is_in_the_language_of_the_response() -> None:
     }
 
 
+def test_refusal_may_have_other_words() -> None:
+    refusal = InvalidToken("Ask for another token.", "outworn")
+
+    assert refusal.get_full_details() == {"message": "Ask for another token.", "code": "outworn"}
+
+
 def test_every_known_or_unknown_secret_costs_one_query(
     refused: dict[Reason, str], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:

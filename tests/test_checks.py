@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rest_framework.views  # noqa: F401  # It keeps the classes that it finds when first imported.
 from django.core.checks import CheckMessage, run_checks
 from pytest_django import Settings
 from rest_framework.authentication import SessionAuthentication
@@ -95,6 +96,7 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         [None, timedelta(0), timedelta(microseconds=1), timedelta(days=1)],
         [timedelta(seconds=-1), 60, 0, "60", False],
     ),
+    "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", [False, True], [None, 0, "off"]),
     "BASE_TEMPLATE": ("E005", ["base.html"], ["", None, 5, Path("base.html"), ["base.html"]]),
     "API_URL": ("E006", ["/", "/api/", "https://api.example.com/"], ["", None, 5]),
     "EXPIRY_DAYS": (

@@ -13,7 +13,7 @@ from django.db import connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.lookups import Exact, LessThan
 from django.test.utils import CaptureQueriesContext, register_lookup
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from access_tokens import query
 from access_tokens.fields import NameField
@@ -31,6 +31,9 @@ USER_MODELS = [
 ]
 
 pytestmark = pytest.mark.django_db
+postgresql_only = pytest.mark.skipif(
+    "connection.vendor != 'postgresql'", reason="only PostgreSQL has the choice"
+)
 
 
 # The same as the ORM
@@ -194,6 +197,7 @@ def commit_modes(committed_token: KnownToken) -> Iterator[Callable[[], list[str]
             return str(cursor.fetchone()[0])
 
     def update() -> list[str]:
+        Token.objects.update(last_used_at=None, partial="")
         query.update_last_used(Token, committed_token.pk, MOMENT, using="default")
         assert Token.objects.get().last_used_at == MOMENT
         return [Token.objects.get().partial, setting()]
@@ -207,25 +211,35 @@ def commit_modes(committed_token: KnownToken) -> Iterator[Callable[[], list[str]
                 FOR EACH ROW EXECUTE FUNCTION note_commit_mode();
             """)
         yield update
+        connection.rollback()
+        connection.set_autocommit(True)
         cursor.execute("DROP FUNCTION note_commit_mode CASCADE; RESET synchronous_commit")
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has the choice")
+@postgresql_only
 def test_update_does_not_wait_for_the_disk(commit_modes: Callable[[], list[str]]) -> None:
     assert commit_modes() == ["off", "local"]
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has the choice")
+@postgresql_only
 def test_transaction_of_the_caller_is_as_durable_as_before(
     commit_modes: Callable[[], list[str]],
 ) -> None:
     with transaction.atomic():
-        assert commit_modes() == ["local", "local"]
-
+        in_atomic = commit_modes()
     connection.set_autocommit(False)
+    without_autocommit = commit_modes()
+
+    assert in_atomic == without_autocommit == ["local", "local"]
+
+
+@postgresql_only
+def test_update_waits_for_the_disk_where_a_site_wants_it(
+    commit_modes: Callable[[], list[str]], settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"LAST_USED_SYNCHRONOUS_COMMIT": True}
+
     assert commit_modes() == ["local", "local"]
-    connection.rollback()
-    connection.set_autocommit(True)
 
 
 # The fall-back

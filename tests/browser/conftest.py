@@ -39,9 +39,9 @@ def orm_beside_playwright() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def servers_that_wait_for_their_threads() -> Iterator[None]:
-    """Let no thread of a server outlive it, since it must not touch the connection any more.
+    """Let no thread of a server outlive it: then it may not use the connection to the database.
 
-    Each thread serves one connection of the browser, and ends soon after its context is closed.
+    Each thread serves one connection of the browser, and ends when that context is closed.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ThreadedWSGIServer, "daemon_threads", False)
