@@ -41,8 +41,10 @@ def generate_secret(prefix: str) -> Secret:
 
 def is_well_formed(secret: str) -> bool:
     """Tell whether ``secret`` has the format and the checksum of a secret, whatever its prefix."""
-    return WELL_FORMED.fullmatch(secret) is not None and secret.endswith(
-        _checksum(secret[:-CHECKSUM_LENGTH])
+    return (
+        isinstance(secret, str)  # None may come from a header that is missing
+        and WELL_FORMED.fullmatch(secret) is not None
+        and secret.endswith(_checksum(secret[:-CHECKSUM_LENGTH]))
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -42,6 +43,14 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
                 self.initial["expires_at"] = conf.EXPIRY_DEFAULT_DAYS
         else:
             del self.fields["expires_at"]
+
+    def clean_expires_at(self) -> datetime | None:
+        days, widget = conf.EXPIRY_DEFAULT_DAYS, self.fields["expires_at"].widget
+        name = self.add_prefix("expires_at")
+        if days is not None and widget.value_omitted_from_data(self.data, self.files, name):
+            # A template of the site may lack the field, which is no wish for a token without end.
+            return end_of_day(days)
+        return self.cleaned_data["expires_at"]  # type: ignore[no-any-return]  # as any cleaned data
 
 
 def expiry_choice(days: int | None) -> tuple[int | str, str]:

@@ -9,17 +9,13 @@ from django import forms
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.cache import cache
-from django.core.exceptions import PermissionDenied
-from django.dispatch import receiver
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template import Context, Template
 from django.test import Client, RequestFactory
 from django.urls import include, path
 from pytest_django import Settings
 
-from access_tokens.exceptions import TokenRejected
 from access_tokens.forms import TokenForm
-from access_tokens.last_used import record_use
 from access_tokens.models import Token
 from access_tokens.signals import token_rejected
 from access_tokens.views import TokenCreateView
@@ -45,21 +41,13 @@ def has_recent_login(request: HttpRequest) -> bool:
 
 
 NAMESPACE: dict[str, Any] = {
-    "HttpResponse": HttpResponse,
-    "PermissionDenied": PermissionDenied,
-    "Token": Token,
     "TokenCreateView": TokenCreateView,
     "TokenForm": TokenForm,
-    "TokenRejected": TokenRejected,
-    "cache": cache,
     "forms": forms,
     "has_recent_login": has_recent_login,
     "include": include,
     "path": path,
-    "receiver": receiver,
-    "record_use": record_use,
     "redirect_to_login": redirect_to_login,
-    "token_rejected": token_rejected,
 }
 for line in ("class RecentLoginTokenCreateView", "class TeamTokenForm", "def hook"):
     exec(readme_code(line), NAMESPACE)  # noqa: S102  # the README's own code

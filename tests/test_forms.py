@@ -10,7 +10,7 @@ from django.utils import timezone, translation
 from pytest_django import Settings
 
 from access_tokens.forms import TokenForm
-from access_tokens.models import Token
+from access_tokens.models import Token, end_of_day
 
 NOON = "2026-11-24 12:00:00Z"
 
@@ -113,6 +113,18 @@ def test_no_expiration_may_be_chosen(user: User) -> None:
 
     assert form.is_valid()
     assert form.cleaned_data["expires_at"] is None
+
+
+@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize("days", [30, None])
+def test_default_holds_where_a_template_lacks_the_field(
+    user: User, settings: Settings, days: int | None
+) -> None:
+    settings.ACCESS_TOKENS = {"EXPIRY_DEFAULT_DAYS": days}
+    form = fill(user)
+
+    assert form.is_valid()
+    assert form.cleaned_data["expires_at"] == (days and end_of_day(days))
 
 
 @pytest.mark.parametrize("days", ["8", "0", "-7", "36500", "7.0", " 7", "2030-01-01", "\0", "x"])

@@ -262,10 +262,11 @@ def test_secret_survives_another_secret_key(token: KnownToken, settings: Setting
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "pat", SECRET[:-1], SECRET + "\n", SECRET.swapcase(), "\udcff"]
+    "secret",
+    ["", "pat", SECRET[:-1], SECRET + "\n", SECRET.swapcase(), "\udcff", None, 5, SECRET.encode()],
 )
 def test_malformed_secret_is_refused_without_a_query(
-    secret: str, django_assert_num_queries: DjangoAssertNumQueries
+    secret: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(0):
         assert reason_of(secret) == Reason.MALFORMED
