@@ -31,10 +31,6 @@ def is_resolution(value: Any) -> bool:
     return value is None or (isinstance(value, timedelta) and value >= timedelta(0))
 
 
-def is_switch(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
 def is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
@@ -59,7 +55,7 @@ def is_expiry_list(value: Any) -> bool:
 RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
     "LAST_USED_RESOLUTION": ("E004", is_resolution, "a timedelta that is not negative, or None"),
-    "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", is_switch, "True or False"),
+    "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", bool.__instancecheck__, "True or False"),
     "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
     "API_URL": ("E006", is_url, "a path that starts with a slash, as '/api/', or a URL"),
     "EXPIRY_DAYS": (

@@ -125,11 +125,10 @@ class CommitsAsynchronously(Func):
 def _outdated(
     model: type[Token], pk: Any, moment: datetime, using: str, is_asynchronous: bool
 ) -> QuerySet[Token]:
-    return model._base_manager.using(using).filter(
-        Q(last_used_at=None) | Q(last_used_at__lt=moment),
-        *([CommitsAsynchronously()] if is_asynchronous else []),
-        pk=pk,
+    tokens = model._base_manager.using(using).filter(
+        Q(last_used_at=None) | Q(last_used_at__lt=moment), pk=pk
     )
+    return tokens.filter(CommitsAsynchronously()) if is_asynchronous else tokens
 
 
 @cache

@@ -209,7 +209,7 @@ def test_of_two_who_want_one_name_at_once_one_gets_it() -> None:
 
 
 def test_template_cannot_create_a_token() -> None:
-    assert Token.objects.create_token.alters_data is True  # type: ignore[attr-defined]
+    assert Token.objects.create_token.alters_data is True  # type: ignore[attr-defined]  # of the function
 
 
 @pytest.mark.parametrize("digest", [{}, {"digest": ""}, {"digest": None}])

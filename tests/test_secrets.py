@@ -159,12 +159,12 @@ class Places:
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         yield from self.tables()
         for model in apps.get_models():
-            yield f"fixture of {model.__name__}", serializers.serialize("json", model.objects.all())  # type: ignore[attr-defined]
+            yield f"fixture of {model.__name__}", serializers.serialize("json", model.objects.all())  # type: ignore[attr-defined]  # of each model
         yield "cookies", self.client.cookies.output()
         yield "session", "".join(map(str, self.client.session.values()))
         for path in self.files.iterdir():
             yield "session file", path.read_bytes()
-        for value in caches["default"]._cache.values():  # type: ignore[attr-defined]
+        for value in caches["default"]._cache.values():  # type: ignore[attr-defined]  # of the one in memory
             yield "cache", value
         for record in self.log.records:
             arguments = record.args.values() if isinstance(record.args, dict) else record.args

@@ -65,7 +65,7 @@ def test_nonce_that_is_not_made_yet_is_made() -> None:
 
 def test_nonce_of_the_request_is_used() -> None:
     request = RequestFactory().get("/")
-    request.csp_nonce = "abc"  # type: ignore[attr-defined]
+    request.csp_nonce = "abc"  # type: ignore[attr-defined]  # as django-csp sets it
 
     assert render("{% at_nonce_attr %}", {"request": request}) == ' nonce="abc"'
     assert render("{% at_nonce_attr %}", RequestContext(request, {})) == ' nonce="abc"'

@@ -689,7 +689,7 @@ def serve(view: type[View], method: str, user: User, **data: Any) -> Any:
     pk = data.pop("pk", None)
     request: HttpRequest = getattr(RequestFactory(), method)("/", data)
     request.user = user
-    request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+    request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]  # as the test client sets it
     response: Any = view.as_view()(request, **({"pk": pk} if pk else {}))
     return response.render() if hasattr(response, "render") else response
 
@@ -737,5 +737,5 @@ def test_delete_view_can_be_subclassed(token: KnownToken) -> None:
 
 def test_view_needs_a_user_who_is_logged_in(token: KnownToken) -> None:
     for view in (TokenListView, TokenCreateView, TokenDeleteView):
-        response = serve(view, "post", AnonymousUser(), pk=token.pk)  # type: ignore[arg-type]
+        response = serve(view, "post", AnonymousUser(), pk=token.pk)  # type: ignore[arg-type]  # not a user who is logged in
         assert response.status_code == HTTPStatus.FOUND
