@@ -16,7 +16,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
-from .models import Token, TokenQuerySet, name_taken_error
+from .managers import DIGESTS, TokenQuerySet
+from .models import Token, name_taken_error
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Token]
@@ -73,11 +74,11 @@ class TokenAdminMixin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         # Not a join: MariaDB may start it at the users, and then reads and sorts every token.
-        return super().get_queryset(request).defer("digest").prefetch_related("user")
+        return super().get_queryset(request).defer(*DIGESTS).prefetch_related("user")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # Django allows a look-up of any local field: with it, a digest could be guessed.
-        return not lookup.startswith("digest") and super().lookup_allowed(lookup, value, request)
+        return not lookup.startswith(DIGESTS) and super().lookup_allowed(lookup, value, request)
 
     def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return self.fields if obj is None else self.details

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core import checks
-from django.core.signals import request_finished
+from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +19,9 @@ class AccessTokensConfig(AppConfig):
         checks.register(check_settings, checks.Tags.security)
         checks.register(check_base_template, checks.Tags.templates)
         checks.register(check_default_authentication, checks.Tags.security)
-        # First the writes, then Django's clean-up: otherwise each would open a new connection.
+        # Some servers never close a response, so the next request is the end of the one before.
+        request_started.connect(write_deferred)
+        # Write before Django cleans up its connections: otherwise each write opens a new one.
         was_connected = request_finished.disconnect(close_old_connections)
         request_finished.connect(write_deferred)
         if was_connected:

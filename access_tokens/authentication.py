@@ -2,63 +2,51 @@
 
 from __future__ import annotations
 
-import string
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+import re
+from typing import TYPE_CHECKING, Final
 
+from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, ErrorDetail
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from .crypto import has_shape
 from .exceptions import TokenRejected
-from .last_used import record_use
-from .models import Token
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# A scheme is a token in the sense of HTTP (RFC 9110, 5.6.2 and 11.1).
-SCHEME_CHARACTERS: Final = string.digits + string.ascii_letters + "!#$%&'*+-.^_`|~"
+    from .models import Token
 
-
-class InvalidToken(AuthenticationFailed):
-    """The 401 of a token that gives no access, in the same words for every reason.
-
-    They are translated when ``detail`` is read, which is when the response is made.
-    """
-
-    default_detail = _("Invalid access token.")
-
-    def __init__(self, detail: Any = None, code: str | None = None) -> None:
-        # The base class would translate the default here.
-        if detail is not None:
-            super().__init__(detail, code)
-
-    @cached_property
-    def detail(self) -> ErrorDetail:  # type: ignore[override]  # a variable in the base class
-        return ErrorDetail(str(self.default_detail), self.default_code)
+# A token in the sense of HTTP (RFC 9110, 5.6.2 and 11.1).
+SCHEME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]*", re.ASCII)
 
 
 class AccessTokenAuthentication(BaseAuthentication):
-    """Make ``request.user`` the owner of the token and ``request.auth`` the ``Token``."""
+    """Set ``request.user`` to the owner of the token and ``request.auth`` to the ``Token``."""
 
     keyword = "Bearer"
     realm = "api"
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
-        """Return the user and the token, or None if the header is missing or of another scheme.
+        """Return the user and the token, or None if the header is missing or another class's.
 
-        Raise ``InvalidToken`` for anything else.
+        Raise ``AuthenticationFailed``, always with the same text, for a token that gives no access.
         """
         if not self.is_addressed(request):
             return None
+        # Settings may import this module before the models are ready.
+        tokens = apps.get_model("access_tokens", "Token").objects
         try:
             # No variable holds the secret here: an error report would show it.
-            token = Token.objects.verify(split_header(request)[1], request=request._request)
+            token = tokens.authenticate(
+                split_header(request)[1],
+                # The user of DRF's request is what this method is asked for.
+                request=getattr(request, "_request", request),
+            )
         except TokenRejected:
-            raise InvalidToken from None
-        record_use(token, request._request)
+            raise AuthenticationFailed(_("Invalid access token.")) from None
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -69,12 +57,26 @@ class AccessTokenAuthentication(BaseAuthentication):
         return challenge
 
     def is_addressed(self, request: Request) -> bool:
-        """Tell whether the header is of our scheme, well-formed or not."""
-        return split_header(request)[0].lower() == self.keyword.lower()
+        """Return whether the header is for this class.
+
+        Another class of the view may answer to the same scheme. What can't be a secret is for it.
+        """
+        if split_header(request)[0].lower() != self.keyword.lower():
+            return False
+        return has_shape(split_header(request)[1]) or not self.shares_scheme(request)
+
+    def shares_scheme(self, request: Request) -> bool:
+        """Return whether another authentication class of the view answers to the same scheme."""
+        challenges = (
+            other.authenticate_header(request) or ""
+            for other in getattr(request, "authenticators", ())
+            if not isinstance(other, AccessTokenAuthentication)
+        )
+        return any(c.partition(" ")[0].lower() == self.keyword.lower() for c in challenges)
 
 
 def split_header(request: Request) -> tuple[str, str]:
-    """Return the scheme of the ``Authorization`` header and what follows it, maybe both empty."""
-    header = request._request.META.get("HTTP_AUTHORIZATION", "").strip(" \t")
-    rest = header.lstrip(SCHEME_CHARACTERS)
-    return header[: len(header) - len(rest)], rest.lstrip(" ")
+    """Return the scheme of the ``Authorization`` header and what follows it. Both may be empty."""
+    header = request.META.get("HTTP_AUTHORIZATION", "").strip(" \t")
+    scheme = SCHEME.match(header)[0]  # type: ignore[index]  # matches anything
+    return scheme, header[len(scheme) :].lstrip(" ")

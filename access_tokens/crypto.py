@@ -1,4 +1,4 @@
-"""The secret: generate, recognise and digest it. Pure functions, no models, no I/O."""
+"""The secret: generate, recognize and digest it. Pure functions, no models, no I/O."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import zlib
 from typing import Final
 
 BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
-PAIRS: Final = [first + second for first in BASE62 for second in BASE62]
 RANDOM_LENGTH: Final = 40
 CHECKSUM_LENGTH: Final = 6
 PREFIX_PATTERN: Final = r"[a-z][a-z0-9_]{0,19}"
 
-WELL_FORMED: Final = re.compile(
-    rf"{PREFIX_PATTERN}_[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}"
-)
+SHAPE: Final = re.compile(rf"{PREFIX_PATTERN}_[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}")
 
 
 class Secret(str):
@@ -39,20 +36,30 @@ def generate_secret(prefix: str) -> Secret:
     return Secret(body + _checksum(body))
 
 
+def has_shape(text: str) -> bool:
+    """Return whether ``text`` looks like a secret, whatever its prefix and checksum."""
+    return SHAPE.fullmatch(text) is not None
+
+
 def is_well_formed(secret: str) -> bool:
-    """Tell whether ``secret`` has the format and the checksum of a secret, whatever its prefix."""
+    """Return whether ``secret`` has the shape and the checksum of a secret, whatever its prefix."""
     return (
-        isinstance(secret, str)  # None may come from a header that is missing
-        and WELL_FORMED.fullmatch(secret) is not None
+        isinstance(secret, str)  # a missing header may be passed as None
+        and has_shape(secret)
         and secret.endswith(_checksum(secret[:-CHECKSUM_LENGTH]))
     )
+
+
+def recognize(secret: str) -> str | None:
+    """Return the digest of ``secret`` if it is well-formed, otherwise None."""
+    return digest_secret(secret) if is_well_formed(secret) else None
 
 
 def digest_secret(secret: str) -> str:
     """Return what is stored of ``secret``: the algorithm and its digest, as in a password hash.
 
     A fast hash is right here: 238 random bits cannot be guessed, however fast the guesses
-    (NIST SP 800-63B, look-up secrets).
+    (NIST SP 800-63B, section on look-up secrets).
     """
     return "sha256$" + hashlib.sha256(secret.encode()).hexdigest()
 
@@ -64,6 +71,9 @@ def partial(secret: str) -> str:
 
 
 def _checksum(body: str) -> str:
-    # Two digits at a time, which takes half as long: whoever guesses shall cost little.
     number = zlib.crc32(body.encode())
-    return PAIRS[number // 62**4] + PAIRS[number // 62**2 % 62**2] + PAIRS[number % 62**2]
+    digits = ""
+    while len(digits) < CHECKSUM_LENGTH:
+        number, digit = divmod(number, 62)
+        digits = BASE62[digit] + digits
+    return digits

@@ -1,4 +1,4 @@
-"""The answer of ``verify()`` to a secret that gives no access."""
+"""What ``verify()`` raises for a secret that gives no access."""
 
 from __future__ import annotations
 

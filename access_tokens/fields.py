@@ -19,16 +19,17 @@ else:
 FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 # The explicit directional formatting characters of UAX #9, which can spoof a displayed name.
 BIDI_CONTROLS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# Format, space and combining characters, private and unassigned code points, and blank letters.
+# Format, space and combining characters, private and unassigned code points.
 INVISIBLE_CATEGORIES = {"Cf", "Cn", "Co", "Me", "Mn", "Zs"}
-BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")
+# Letters and symbols without a glyph.
+BLANKS = set("\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159")
 
 
 def validate_printable(value: str) -> None:
     """Raise ``ValidationError`` for characters that hide or disguise what a name says."""
     if any(c in BIDI_CONTROLS or unicodedata.category(c) in FORBIDDEN_CATEGORIES for c in value):
         raise ValidationError(_("The name contains a control character."), code="control")
-    if all(c in BLANK_LETTERS or unicodedata.category(c) in INVISIBLE_CATEGORIES for c in value):
+    if all(c in BLANKS or unicodedata.category(c) in INVISIBLE_CATEGORIES for c in value):
         raise ValidationError(_("The name has no visible character."), code="invisible")
 
 

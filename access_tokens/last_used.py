@@ -1,7 +1,7 @@
 """When and how the use of a token is written.
 
-The write must never be what makes an API slow, so it holds no lock while a view runs: outside of
-a transaction it is done at once, and inside of one it waits until the request has finished.
+The write must not slow an API down, so it holds no lock while a view runs. Outside a transaction
+it happens at once. Inside one it waits for the end of the transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from .conf import conf
-from .query import update_last_used
 from .signals import last_used_failed
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ logger = logging.getLogger("access_tokens")
 
 
 class Deferred(threading.local):
-    """The uses that wait for the end of the request that this thread serves.
+    """The uses that wait, in this thread, for the end of a transaction.
 
     Not a context variable: Django runs a view and the end of its request in one thread, but
     under ASGI not always in one context.
@@ -42,23 +41,36 @@ class Deferred(threading.local):
 deferred = Deferred()
 
 
-def record_use(token: Token, request: HttpRequest) -> None:
-    """Record that ``token``, as ``verify()`` returned it, is used now by ``request``."""
+def record_use(token: Token, request: HttpRequest | None = None) -> None:
+    """Record that ``token``, as ``verify()`` returned it, is used now."""
     resolution = conf.LAST_USED_RESOLUTION
     if resolution is None:
         return
-    moment = floor(timezone.now(), resolution)
-    if token.last_used_at is not None and token.last_used_at >= moment:
+    now = floor(timezone.now(), resolution)
+    if token.last_used_at is not None and token.last_used_at >= now:
         return
     using = router.db_for_write(type(token), instance=token)
-    if connections[using].in_atomic_block and ends_in_this_thread(request):
-        deferred.uses.append((token, moment, using))
+    if is_in_transaction(using) and request is not None and ends_in_this_thread(request):
+        deferred.uses.append((token, now, using))
+        # A reader may take minutes for the response, so a commit doesn't wait for it.
+        transaction.on_commit(write_deferred, using=using, robust=True)
     else:
-        write(token, moment, using)
+        write(token, now, using)
+
+
+def is_in_transaction(using: str) -> bool:
+    """Return whether an atomic block is open, other than that of a test case."""
+    if not connections[using].in_atomic_block:
+        return False
+    try:
+        with transaction.atomic(using=using, savepoint=False, durable=True):
+            return False
+    except RuntimeError:
+        return True
 
 
 def ends_in_this_thread(request: HttpRequest) -> bool:
-    """Tell whether this thread will get the ``request_finished`` of ``request``."""
+    """Return whether this thread gets the ``request_finished`` of ``request``."""
     # Only a handler resolves a request, and it sends the signal. Under ASGI it does so in the
     # thread of its ThreadSensitiveContext, but AsyncClient has none and does so in any thread.
     return request.resolver_match is not None and (
@@ -67,21 +79,34 @@ def ends_in_this_thread(request: HttpRequest) -> bool:
     )
 
 
-def floor(moment: datetime, resolution: timedelta) -> datetime:
-    """Return the last multiple of ``resolution`` that is not after ``moment``."""
+def floor(time: datetime, resolution: timedelta) -> datetime:
+    """Return the last multiple of ``resolution`` that is not after ``time``."""
     if not resolution:
-        return moment
-    return moment - (moment - datetime.min.replace(tzinfo=moment.tzinfo)) % resolution
+        return time
+    return time - (time - datetime.min.replace(tzinfo=time.tzinfo)) % resolution
 
 
-def write(token: Token, moment: datetime, using: str) -> None:
-    """Write a use; when the database refuses, say so and go on."""
+def write_deferred(**kwargs: Any) -> None:
+    """Write the uses that waited, except those whose transaction is still open.
+
+    A view may send a request of its own, which ends before the transaction of the view does.
+    """
+    waiting, deferred.uses = deferred.uses, []
+    for token, time, using in waiting:
+        if is_in_transaction(using):
+            deferred.uses.append((token, time, using))
+        else:
+            write(token, time, using)
+
+
+def write(token: Token, time: datetime, using: str) -> None:
+    """Write a use. If the database refuses it, log that and go on."""
     connection = connections[using]
-    # A savepoint keeps a transaction of the caller usable; without one, nothing is needed.
-    guard = transaction.atomic(using=using) if connection.in_atomic_block else nullcontext()
     try:
-        with guard:
-            update_last_used(type(token), token.pk, moment, using=using)
+        # A savepoint keeps a transaction of the caller usable.
+        is_autocommit = connection.get_autocommit()
+        with nullcontext() if is_autocommit else transaction.atomic(using=using):
+            update(type(token), token.pk, time, using)
     except Error as error:
         logger.warning(
             "The use of token %s of user %s was not recorded: %s.",
@@ -89,14 +114,30 @@ def write(token: Token, moment: datetime, using: str) -> None:
             token.user_id,
             type(error).__name__,
         )
-        is_open = connection.connection is not None and not connection.in_atomic_block
-        if is_open and not connection.is_usable():
-            # The next query shall not meet a connection that broke.
+        # The next query of the view needs a connection that works.
+        if connection.autocommit and connection.connection and not connection.is_usable():
             connection.close()
         last_used_failed.send_robust(sender=type(token), token=token, error=error)
 
 
-def write_deferred(**kwargs: Any) -> None:
-    """Write the uses that waited for ``request_finished``."""
-    while deferred.uses:
-        write(*deferred.uses.pop())
+def update(model: type[Token], pk: int, time: datetime, using: str) -> None:
+    """Set ``last_used_at`` to ``time``, unless the token is gone or a later time is stored."""
+    connection = connections[using]
+    quote = connection.ops.quote_name
+    table, key, column = quote(model._meta.db_table), quote("id"), quote("last_used_at")
+    # Outside a transaction, PostgreSQL doesn't wait for the disk. A crash may lose this update,
+    # but damages nothing (https://www.postgresql.org/docs/current/wal-async-commit.html).
+    is_asynchronous = (
+        connection.vendor == "postgresql"
+        and connection.get_autocommit()
+        and not conf.LAST_USED_SYNCHRONOUS_COMMIT
+    )
+    set_commit = " AND set_config('synchronous_commit', 'off', true) = 'off'"
+    sql = (
+        f"UPDATE {table} SET {column} = %s"  # noqa: S608  # the names of the model
+        f" WHERE {key} = %s AND ({column} IS NULL OR {column} < %s)"
+        f"{set_commit if is_asynchronous else ''}"
+    )
+    value = model._meta.get_field("last_used_at").get_db_prep_value(time, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, (value, pk, value))

@@ -1,119 +1,25 @@
-"""The token, and the two verbs of its manager: create and verify."""
+"""The token: what is stored of a secret, and for whom."""
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, router, transaction
+from django.db import models
 from django.db.models import Q
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
-from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from . import crypto, query
-from .conf import conf
-from .exceptions import Reason, TokenRejected
 from .fields import NameField
-from .signals import token_created, token_deleted, token_rejected
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
+from .managers import TokenManager
+from .signals import token_deleted
 
 logger = logging.getLogger("access_tokens")
-
-
-class TokenQuerySet(models.QuerySet["Token"]):
-    def never_used(self) -> TokenQuerySet:
-        return self.filter(last_used_at=None)
-
-    def unused(self, days: int = 90) -> TokenQuerySet:
-        """Return the tokens whose last use, or else creation, is at least ``days`` days ago."""
-        limit = timezone.now() - timedelta(days=days)
-        return self.filter(Q(last_used_at__lte=limit) | Q(last_used_at=None, created_at__lte=limit))
-
-    def expired(self) -> TokenQuerySet:
-        return self.filter(expires_at__lte=timezone.now())
-
-    def without_expiry(self) -> TokenQuerySet:
-        return self.filter(expires_at=None)
-
-
-_TokenManager = models.Manager.from_queryset(TokenQuerySet)
-
-
-class TokenManager(_TokenManager["Token"]):
-    def create_token(
-        self, *, user: User, name: str, expires_at: datetime | None = None
-    ) -> tuple[Token, crypto.Secret]:
-        """Create a token and return it with its secret, which is to be had nowhere else.
-
-        Raise ``ValidationError`` for a bad or taken name, an expiry that is not in the future
-        and an inactive user.
-        """
-        secret = crypto.generate_secret(conf.PREFIX)
-        token = self.model(
-            user=user,
-            name=name,
-            digest=crypto.digest_secret(secret),
-            partial=crypto.partial(secret),
-            # As on saving: what is no moment is refused, and a naive one becomes aware.
-            expires_at=self.model._meta.get_field("expires_at").get_prep_value(expires_at),
-        )
-        token.full_clean(
-            exclude={"user", "digest"}, validate_unique=False, validate_constraints=False
-        )
-        using = self._db or router.db_for_write(self.model, instance=user)
-        try:
-            # The savepoint keeps a transaction of the caller usable.
-            with transaction.atomic(using=using):
-                token.save(force_insert=True, using=using)
-        except IntegrityError:
-            # Only the database can tell when two requests want one name at the same moment.
-            raise ValidationError({"name": name_taken_error(token.name)}) from None
-        logger.info("Token %s of user %s was created.", token.pk, token.user_id)
-        token_created.send_robust(sender=self.model, token=token)
-        return token, secret
-
-    create_token.alters_data = True  # type: ignore[attr-defined]  # for templates, as in Django
-
-    def verify(self, secret: str, *, request: HttpRequest | None = None) -> Token:
-        """Return the token, with its user, to which ``secret`` gives access now.
-
-        Raise ``TokenRejected`` otherwise. ``request`` is for the receivers of ``token_rejected``.
-        """
-        digest = crypto.digest_secret(secret) if crypto.is_well_formed(secret) else None
-        # Error reports show local variables: from here on no frame holds the secret.
-        del secret
-        if digest is None:
-            self._reject(Reason.MALFORMED, None, request)
-        # Replicas lag, but a deleted token is dead at once: so ask where the writes go.
-        using = self._db or router.db_for_write(self.model)
-        token = query.get_by_digest(self.model, digest, using=using)
-        # The manager user.access_tokens knows that user's tokens only.
-        owner = getattr(self, "instance", None)
-        if token is None or (owner is not None and owner.pk != token.user_id):
-            self._reject(Reason.UNKNOWN, None, request)
-        if token.is_expired:
-            self._reject(Reason.EXPIRED, token, request)
-        if not token.user.is_active:
-            self._reject(Reason.INACTIVE, token, request)
-        return token
-
-    def _reject(self, reason: Reason, token: Token | None, request: HttpRequest | None) -> NoReturn:
-        logger.info(
-            "A secret was refused: %s (token %s, user %s).",
-            reason,
-            token and token.pk,
-            token and token.user_id,
-        )
-        token_rejected.send(sender=self.model, reason=reason, token=token, request=request)
-        raise TokenRejected(reason)
 
 
 class Token(models.Model):
@@ -128,15 +34,21 @@ class Token(models.Model):
         verbose_name=_("user"),
     )
     name = NameField(_("name"), max_length=100, error_messages={"blank": _("Enter a name.")})
-    # Not serialized: no fixture and no model serializer carries a credential.
-    digest = models.CharField(_("digest"), max_length=128, editable=False, serialize=False)
-    partial = models.CharField(_("token"), max_length=32, editable=False)
+    digest = models.CharField(_("digest"), max_length=255, editable=False)
+    partial = models.CharField(_("token"), max_length=64, editable=False)
+    scopes = models.TextField(null=True, editable=False)  # noqa: DJ001  # null is full access
     created_at = models.DateTimeField(_("created date"), default=timezone.now, editable=False)
     # No index: an update of an indexed column is not HOT on PostgreSQL, and this one is frequent.
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
     expires_at = models.DateTimeField(
         _("expires"), null=True, blank=True, help_text=_("Empty for no expiration.")
     )
+    # How many days before the expiration the owner was last told.
+    expiry_notice = models.PositiveSmallIntegerField(null=True, editable=False)
+    rotated_at = models.DateTimeField(null=True, editable=False)
+    previous_digest = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001  # unique
+    previous_partial = models.CharField(max_length=64, editable=False)
+    previous_ends_at = models.DateTimeField(null=True, editable=False)
 
     objects = TokenManager()
 
@@ -146,10 +58,20 @@ class Token(models.Model):
         # Newest first, by an index that exists.
         ordering = ("-pk",)
         constraints = (
-            models.UniqueConstraint(fields=["user", "name"], name="access_tokens_name_unique"),
-            # A constraint, since unique=True brings a second index on PostgreSQL.
-            models.UniqueConstraint(fields=["digest"], name="access_tokens_digest_unique"),
-            models.CheckConstraint(condition=~Q(digest=""), name="access_tokens_digest_not_empty"),
+            models.UniqueConstraint(
+                fields=["user", "name"], name="%(app_label)s_%(class)s_name_unique"
+            ),
+            # Constraints, since unique=True brings a second index on PostgreSQL.
+            models.UniqueConstraint(
+                fields=["digest"], name="%(app_label)s_%(class)s_digest_unique"
+            ),
+            models.UniqueConstraint(
+                fields=["previous_digest"], name="%(app_label)s_%(class)s_previous_digest_unique"
+            ),
+            models.CheckConstraint(
+                condition=~Q(digest="") & ~Q(previous_digest=""),
+                name="%(app_label)s_%(class)s_digest_not_empty",
+            ),
         )
 
     def __str__(self) -> str:

@@ -5,7 +5,8 @@ from django.dispatch import Signal
 # A token was created: ``token``. Like ``post_save``, this does not wait for a commit.
 token_created = Signal()
 
-# A token was deleted, by whatever means: ``token``. Like ``post_delete``, neither does this.
+# A token was deleted, by whatever means: ``token``. Like ``post_delete``, this does not wait for a
+# commit either, and of several parallel deletions of one row each sends it.
 token_deleted = Signal()
 
 # A secret was refused: ``reason`` (a ``Reason``), ``token`` (None unless the secret is known) and

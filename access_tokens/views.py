@@ -23,6 +23,7 @@ from django.views.generic.base import ContextMixin
 
 from .conf import conf
 from .forms import TokenForm
+from .managers import DIGESTS
 from .models import Token
 
 
@@ -42,7 +43,7 @@ class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
         return response
 
     def get_queryset(self) -> QuerySet[Token]:
-        return Token.objects.filter(user=self.request.user).defer("digest")  # type: ignore[misc]  # logged in
+        return Token.objects.filter(user=self.request.user).defer(*DIGESTS)  # type: ignore[misc]  # logged in
 
     def get_page_title(self) -> str:
         return str(self.page_title)

@@ -82,6 +82,8 @@ def test_length_is_that_of_the_trimmed_name() -> None:
         ("\ufeff", "invisible"),
         ("\u00ad\u2060", "invisible"),
         ("\u3164", "invisible"),
+        ("\U0001d159", "invisible"),
+        ("\U00013441\U00013442", "invisible"),
         ("\u115f\u1160", "invisible"),
         ("\u2800 \u2800", "invisible"),
         ("\u034f", "invisible"),

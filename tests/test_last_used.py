@@ -17,25 +17,29 @@ from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished
 from django.db import Error, connection, connections, transaction
-from django.http import HttpRequest
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient, APIRequestFactory
 
 from access_tokens import last_used
-from access_tokens.last_used import floor, record_use
+from access_tokens.last_used import floor, record_use, update
 from access_tokens.models import Token
 from access_tokens.signals import last_used_failed
 
 from .api import RunView, call_asgi, call_live_server
 from .factories import KnownToken, TokenFactory
+from .test_compiled import plan
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api")]
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 SECOND = NOW.replace(microsecond=0)
 STATUSES = [200, 400, 403, 404, 500]
+
+postgresql_only = pytest.mark.skipif(
+    "connection.vendor != 'postgresql'", reason="only PostgreSQL has the choice"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +183,104 @@ def test_use_of_one_token_is_not_that_of_another(token: KnownToken) -> None:
     assert last_use(other) is None
 
 
+# The statement.
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (None, NOW),
+        (NOW - timedelta(days=1), NOW),
+        (NOW - timedelta(microseconds=1), NOW),
+        (NOW, NOW),
+        (NOW + timedelta(microseconds=1), NOW + timedelta(microseconds=1)),
+    ],
+    ids=str,
+)
+def test_later_time_stays(user: User, stored: datetime | None, expected: datetime) -> None:
+    token = TokenFactory.create(user=user, last_used_at=stored)
+
+    update(Token, token.pk, NOW, "default")
+
+    assert last_use(token) == expected
+
+
+def test_only_one_token_is_updated(user: User) -> None:
+    one, other = TokenFactory.create_batch(2, user=user)
+
+    update(Token, one.pk, NOW, "default")
+
+    assert (last_use(one), last_use(other)) == (NOW, None)
+
+
+def test_update_is_one_query_of_one_column_by_the_primary_key(user: User) -> None:
+    token = TokenFactory.create_batch(5, user=user)[2]
+    with CaptureQueriesContext(connection) as queries:
+        update(Token, token.pk, NOW, "default")
+
+    (captured,) = queries.captured_queries
+    set_clause = captured["sql"].partition(" SET ")[2].partition(" WHERE ")[0]
+    assert set_clause.count("=") == 1
+    assert "last_used_at" in set_clause
+    indexes = {"sqlite": "(rowid=?)", "postgresql": "access_tokens_token_pkey"}
+    assert indexes.get(connection.vendor, "PRIMARY") in plan(captured["sql"])
+
+
+@pytest.fixture
+def commit_modes(transactional_db: None, token: KnownToken) -> Iterator[Callable[[], list[str]]]:
+    """Return a function that says how the transaction of an update commits, and one after it."""
+
+    def setting() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return str(cursor.fetchone()[0])
+
+    def update_and_tell() -> list[str]:
+        Token.objects.update(last_used_at=None, partial="")
+        update(Token, token.pk, NOW, "default")
+        assert last_use(token) == NOW
+        return [Token.objects.get().partial, setting()]
+
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SET synchronous_commit = 'local';
+            CREATE FUNCTION note_commit_mode() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN NEW.partial := current_setting('synchronous_commit'); RETURN NEW; END $$;
+            CREATE TRIGGER note_commit_mode BEFORE UPDATE ON access_tokens_token
+                FOR EACH ROW EXECUTE FUNCTION note_commit_mode();
+            """)
+        yield update_and_tell
+        connection.rollback()
+        connection.set_autocommit(True)
+        cursor.execute("DROP FUNCTION note_commit_mode CASCADE; RESET synchronous_commit")
+
+
+@postgresql_only
+def test_update_does_not_wait_for_the_disk(commit_modes: Callable[[], list[str]]) -> None:
+    assert commit_modes() == ["off", "local"]
+
+
+@postgresql_only
+def test_transaction_of_the_caller_is_as_durable_as_before(
+    commit_modes: Callable[[], list[str]],
+) -> None:
+    with transaction.atomic():
+        in_atomic = commit_modes()
+    connection.set_autocommit(False)
+    without_autocommit = commit_modes()
+
+    assert in_atomic == without_autocommit == ["local", "local"]
+
+
+@postgresql_only
+def test_update_waits_for_the_disk_where_a_site_wants_it(
+    commit_modes: Callable[[], list[str]], settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"LAST_USED_SYNCHRONOUS_COMMIT": True}
+
+    assert commit_modes() == ["local", "local"]
+
+
 # Clocks that disagree, and rows that change meanwhile.
 
 
@@ -198,7 +300,7 @@ def test_later_moment_stays_when_two_write(token: KnownToken, hours: int) -> Non
     other = SECOND + timedelta(hours=hours)
     Token.objects.update(last_used_at=other)
     with time_machine.travel(NOW, tick=False):
-        record_use(read, HttpRequest())
+        record_use(read)
 
     assert last_use(token) == max(SECOND, other)
 
@@ -208,7 +310,7 @@ def test_deleted_token_is_not_brought_back(
 ) -> None:
     read = Token.objects.verify(token.secret)
     Token.objects.all().delete()
-    record_use(read, HttpRequest())
+    record_use(read)
 
     assert not Token.objects.exists()
     assert failures == []
@@ -230,7 +332,7 @@ def test_view_may_delete_the_token_that_it_was_called_with(
 def test_other_columns_are_not_written(token: KnownToken) -> None:
     read = Token.objects.verify(token.secret)
     Token.objects.update(name="renamed")
-    record_use(read, HttpRequest())
+    record_use(read)
 
     assert Token.objects.get().name == "renamed"
 
@@ -315,6 +417,12 @@ def test_use_by_a_bare_request_is_recorded_at_once(token: KnownToken) -> None:
     assert last_use(token)
 
 
+def test_use_without_a_request_is_recorded_at_once(token: KnownToken) -> None:
+    with transaction.atomic():
+        Token.objects.authenticate(token.secret)
+        assert last_use(token)
+
+
 def test_use_is_recorded_when_the_stream_has_ended(atomic: bool, token: KnownToken) -> None:
     response = Client().get("/stream/", HTTP_AUTHORIZATION=f"Bearer {token.secret}")
     assert response.streaming
@@ -381,6 +489,7 @@ def test_use_by_a_bare_request_does_not_wait(token: KnownToken, writes: list[int
     assert writes == [1]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_end_of_another_request_does_not_write_it(
     token: KnownToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,10 +501,66 @@ def test_end_of_another_request_does_not_write_it(
 
     waiting: list[int] = []
     monkeypatch.setattr("tests.api.run", run)
-    get("/run/", token)
+    get("/atomic/", token)
 
     assert waiting == [1]
     assert last_use(token)
+
+
+@pytest.fixture
+def open_response(token: KnownToken) -> Iterator[Callable[..., int]]:
+    """Return a function that sends a request and leaves the response unread and open."""
+    responses: list[Any] = []
+
+    def send(path: str, header: str = f"Bearer {token.secret}") -> int:
+        environ = RequestFactory().get(path, HTTP_AUTHORIZATION=header).environ
+        statuses: list[str] = []
+
+        def start_response(status: str, *args: Any) -> Callable[[bytes], object]:
+            statuses.append(status)
+            return bytes
+
+        responses.append(WSGIHandler()(environ, start_response))
+        return int(statuses[0].split()[0])
+
+    yield send
+    for response in responses:
+        response.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_slow_reader_does_not_hide_a_use(
+    atomic: bool, token: KnownToken, open_response: Callable[..., int]
+) -> None:
+    assert open_response("/stream/") == 200
+    assert last_use(token)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_use_of_a_request_that_the_server_never_ends_is_recorded_by_the_next(
+    atomic: bool, token: KnownToken, open_response: Callable[..., int]
+) -> None:
+    assert open_response("/status/500/") == 500
+    assert open_response("/open/", "") == 200
+
+    assert last_use(token)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("outer", ["/run/", "/open/run/"], ids=["token", "no token"])
+def test_use_by_a_request_within_a_request_is_not_lost_with_its_transaction(
+    atomic: bool, token: KnownToken, monkeypatch: pytest.MonkeyPatch, outer: str
+) -> None:
+    def run() -> None:
+        assert get("/who/", inner) == 200
+        raise RuntimeError
+
+    inner = TokenFactory.create()
+    monkeypatch.setattr("tests.api.run", run)
+
+    assert get(outer, token) == 500
+    assert last_use(inner)
+    assert bool(last_use(token)) is (outer == "/run/")
 
 
 FIRST_REQUEST = """
@@ -497,6 +662,25 @@ def test_failing_write_leaves_the_transaction_of_the_caller_usable(
         assert RunView.as_view()(request).data == 1
 
     check_failure(token, failures, caplog)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failing_write_keeps_the_work_of_a_site_without_autocommit(
+    token: KnownToken, failures: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    connection.set_autocommit(False)
+    try:
+        User.objects.update(first_name="Ada")
+        with connection.execute_wrapper(break_update):
+            assert get("/who/", token) == 200
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.set_autocommit(True)
+
+    check_failure(token, failures, caplog)
+    assert User.objects.get().first_name == "Ada"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -72,7 +72,7 @@ CREATORS: dict[str, Callable[[Client], str]] = {
     "views.py": by_page,
     "admin.py": by_admin,
     "management/commands/create_access_token.py": by_command,
-    "models.py": by_manager,
+    "managers.py": by_manager,
 }
 
 
@@ -266,7 +266,8 @@ def test_secret_is_in_the_creating_response_alone(
     assert places.which_hold(secret) == set()
     # The log of all SQL cannot but hold the parameters of the SQL.
     assert places.which_hold(token.digest) - {"log django.db.backends"} == {
-        "access_tokens_token.digest"
+        "access_tokens_token.digest",
+        "fixture of Token",
     }
 
 

@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from access_tokens.conf import conf
+from access_tokens.managers import DIGESTS
 from access_tokens.models import Token
 
 EXPIRES_SOON = timedelta(days=14)
@@ -103,7 +104,7 @@ def access_tokens_table(context: Context) -> dict[str, Any]:
 def _newest_tokens(user: Any) -> QuerySet[Token] | None:
     if user is None or not user.is_authenticated:
         return None
-    return Token.objects.filter(user=user).defer("digest")[:TABLE_ROWS]
+    return Token.objects.filter(user=user).defer(*DIGESTS)[:TABLE_ROWS]
 
 
 def _request(context: Context) -> Any:

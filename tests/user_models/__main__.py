@@ -1,6 +1,6 @@
-"""Compare the compiled queries with the ORM's answer, for one user model on two databases.
+"""Compare the compiled look-up with the ORM's, for one user model on two databases.
 
-A process has one user model, so ``test_query.py`` starts one for each:
+A process has one user model, so ``test_compiled.py`` starts one for each:
 ``python -m tests.user_models user_models.UuidUser``.
 """
 
@@ -16,7 +16,7 @@ import dj_database_url
 import django
 from django.conf import settings
 
-MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+TIME = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def configure(user_model: str, use_tz: bool) -> None:
@@ -86,28 +86,29 @@ class Comparison:
 
     def compare_lookup(self, secret: str) -> None:
         digest = digest_secret(secret)
-        expected = self.tokens.select_related("user").defer("digest").get(digest=digest)
+        tokens = self.tokens.select_related("user").defer("digest", "previous_digest")
+        expected = tokens.get(digest=digest)
         with CaptureQueriesContext(connections[self.using]) as queries:
-            found = query.get_by_digest(Token, digest, using=self.using)
+            found = lookup_by_digest(Token).get(digest, using=self.using)
             assert found is not None
             assert state(found) == state(expected)
             assert state(found.user) == state(expected.user)
         assert len(queries) == 1, queries.captured_queries
         assert found.user == self.user
         assert found.digest == digest
-        assert query.get_by_digest(Token, "sha256$", using=self.using) is None
-        assert query._lookup(Token, self.using, settings.USE_TZ).is_compiled
+        assert lookup_by_digest(Token).get("sha256$", using=self.using) is None
+        assert lookup_by_digest(Token).is_trusted
+        assert lookup_by_digest(Token).plans[self.using].is_complete
 
     def compare_update(self, token: Token) -> None:
-        for moment in (MOMENT, MOMENT.replace(microsecond=0)):
-            stored = moment if settings.USE_TZ else moment.replace(tzinfo=None)
+        for time in (TIME, TIME.replace(microsecond=0)):
+            stored = time if settings.USE_TZ else time.replace(tzinfo=None)
             self.tokens.update(last_used_at=None)
             self.tokens.exclude(pk=token.pk).update(last_used_at=stored)
             for other in (stored - timedelta(days=1), stored, stored - timedelta(microseconds=1)):
-                query.update_last_used(Token, token.pk, other, using=self.using)
+                last_used.update(Token, token.pk, other, self.using)
             assert len(set(self.stored_text("last_used_at"))) == 1
             assert set(self.tokens.values_list("last_used_at", flat=True)) == {stored}
-        assert query._update_sql(Token, self.using, False) is not None
 
     def stored_text(self, name: str) -> list[str]:
         with connections[self.using].cursor() as cursor:
@@ -143,7 +144,7 @@ def compare_databases() -> None:
         user.save(using=using)
         Token.objects.db_manager(using).create(user=user, name=using, digest=digest)
     for using in ("default", "other"):
-        token = query.get_by_digest(Token, digest, using=using)
+        token = lookup_by_digest(Token).get(digest, using=using)
         assert token is not None
         assert token.name == using
         assert token.user.get_username() == f"eve@{using}.example"
@@ -158,9 +159,10 @@ if __name__ == "__main__":
     from django.test.utils import CaptureQueriesContext, setup_databases, teardown_databases
     from django.utils import timezone
 
-    from access_tokens import query
+    from access_tokens import last_used
     from access_tokens.crypto import digest_secret
     from access_tokens.exceptions import TokenRejected
+    from access_tokens.managers import lookup_by_digest
     from access_tokens.models import Token
 
     made = setup_databases(verbosity=0, interactive=False)
