@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import Error, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -21,7 +22,7 @@ from access_tokens.models import Token
 from access_tokens.signals import last_used_failed
 
 from .api import call_asgi, call_wsgi, opened_connections
-from .factories import KnownToken, TokenFactory
+from .factories import KnownToken, TokenFactory, UserFactory
 
 pytestmark = [
     pytest.mark.server_database,
@@ -440,6 +441,33 @@ def test_server_that_is_gone_in_the_end_does_not_fail_the_request(
 
     assert server.submit(call_wsgi, "/run/", bearer(token)).result() == 200
     assert len(failures) == (1 if atomic else 0)  # in autocommit it was written before
+
+
+# Names.
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
+def test_name_that_another_transaction_took_meanwhile_is_called_taken(
+    server: ThreadPoolExecutor, level: str
+) -> None:
+    if connection.vendor == "postgresql" and level == "REPEATABLE READ":
+        pytest.skip("PostgreSQL shows nothing newer than the transaction")
+    user = UserFactory.create()
+    query(
+        connection, "SELECT 1", f"SET TRANSACTION ISOLATION LEVEL {level}"
+    )  # of the next transaction
+    with transaction.atomic():
+        assert not Token.objects.exists()  # REPEATABLE READ shows this state from now on
+        server.submit(create_and_close, user).result()
+        with pytest.raises(ValidationError, match="already have a token"):
+            Token.objects.create_token(user=user, name="laptop")
+
+    assert Token.objects.count() == 1
+
+
+def create_and_close(user: User) -> None:
+    TokenFactory.create(user=user, name="laptop")
+    connections.close_all()
 
 
 # Connections.

@@ -314,16 +314,20 @@ def test_digest_of_an_unknown_algorithm_is_not_found(token: KnownToken) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [str.upper, lambda digest: digest + " ", lambda digest: digest[:-1]]
+    ("change", "is_equal_in_mariadb"),
+    [
+        (str.upper, True),
+        (lambda digest: digest + " ", True),
+        (lambda digest: digest[:-1], False),
+    ],
 )
 def test_digest_that_looks_the_same_is_never_that_of_another_token(
-    token: KnownToken, change: Callable[[str], str]
+    token: KnownToken, change: Callable[[str], str], is_equal_in_mariadb: bool
 ) -> None:
     other = TokenFactory.create()
     Token.objects.filter(pk=token.pk).update(digest=change(token.digest))
 
-    if connection.vendor == "mysql":
-        # Its collation takes one for the other.
+    if connection.vendor == "mysql" and is_equal_in_mariadb:
         assert Token.objects.verify(token.secret) == token
     else:
         assert reason_of(token.secret) == Reason.UNKNOWN
