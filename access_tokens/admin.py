@@ -16,8 +16,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
-from .managers import DIGESTS, TokenQuerySet
+from .managers import DIGESTS
 from .models import Token, name_taken_error
+from .querysets import TokenQuerySet
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Token]

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from django.apps import apps
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from .crypto import has_shape
 from .exceptions import TokenRejected
+from .last_used import record_use
+from .scopes import missing_scopes, needed_scopes
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
     from .models import Token
 
+logger = logging.getLogger("access_tokens")
+
 # A token in the sense of HTTP (RFC 9110, 5.6.2 and 11.1).
 SCHEME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]*", re.ASCII)
+
+
+class InsufficientScope(PermissionDenied):
+    """The 403 of a token that lacks ``scopes``, with the challenge of RFC 6750, 3.1."""
+
+    default_code = "insufficient_scope"
+
+    def __init__(self, scopes: Sequence[str], auth_header: str) -> None:
+        detail = ngettext(
+            "This access token lacks the scope %(scopes)s.",
+            "This access token lacks the scopes %(scopes)s.",
+            len(scopes),
+        )
+        super().__init__(detail % {"scopes": ", ".join(scopes)})
+        # DRF's exception handler makes it the header WWW-Authenticate.
+        self.auth_header = auth_header
 
 
 class AccessTokenAuthentication(BaseAuthentication):
@@ -32,29 +55,61 @@ class AccessTokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
         """Return the user and the token, or None if the header is missing or another class's.
 
-        Raise ``AuthenticationFailed``, always with the same text, for a token that gives no access.
+        Raise ``AuthenticationFailed``, always with the same text, for a token that gives no access,
+        and ``InsufficientScope`` for one that lacks a scope that the view needs.
         """
         if not self.is_addressed(request):
             return None
         # Settings may import this module before the models are ready.
         tokens = apps.get_model("access_tokens", "Token").objects
+        # Not DRF's request, since its user is what this method is asked for.
+        http_request = getattr(request, "_request", request)
         try:
             # No variable holds the secret here: an error report would show it.
-            token = tokens.authenticate(
-                split_header(request)[1],
-                # The user of DRF's request is what this method is asked for.
-                request=getattr(request, "_request", request),
-            )
+            token = tokens.verify(split_header(request)[1], request=http_request)
         except TokenRejected:
             raise AuthenticationFailed(_("Invalid access token.")) from None
+        self.check_token(token, request)
+        record_use(token, http_request)
+        if token.scopes is not None:
+            self.check_scopes(token, request)
         return token.user, token
+
+    def check_token(self, token: Token, request: Request) -> None:
+        """Let a subclass refuse a token before its use is recorded.
+
+        It may raise ``AuthenticationFailed`` or ``PermissionDenied``.
+        """
+
+    def check_scopes(self, token: Token, request: Request) -> None:
+        """Raise ``InsufficientScope`` if ``token`` lacks a scope that the view needs."""
+        # Here rather than in a permission class, which a view may replace.
+        view = getattr(request, "parser_context", {}).get("view")
+        needed = needed_scopes(
+            getattr(view, "required_scopes", None),
+            request.method or "",
+            getattr(view, "action", None),
+        )
+        missing = missing_scopes(token.scopes, needed)
+        if missing:
+            logger.info(
+                "Token %s of user %s lacks the scope %s.",
+                token.pk,
+                token.user_id,
+                " ".join(missing),
+            )
+            scope = " ".join(needed)
+            challenge = f'{self.challenge}, error="insufficient_scope", scope="{scope}"'
+            raise InsufficientScope(missing, challenge)
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401, with the error code if a token was refused (RFC 6750, 3)."""
-        challenge = f'{self.keyword} realm="{self.realm}"'
-        if self.is_addressed(request) and request.successful_authenticator is None:
-            challenge += ', error="invalid_token"'
-        return challenge
+        is_refused = self.is_addressed(request) and request.successful_authenticator is None
+        return self.challenge + (', error="invalid_token"' if is_refused else "")
+
+    @property
+    def challenge(self) -> str:
+        return f'{self.keyword} realm="{self.realm}"'
 
     def is_addressed(self, request: Request) -> bool:
         """Return whether the header is for this class.

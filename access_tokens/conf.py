@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     "PREFIX": "pat",
@@ -16,6 +19,11 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "API_URL": "/",
     "EXPIRY_DAYS": (7, 30, 60, 90, 365, None),
     "EXPIRY_DEFAULT_DAYS": 90,
+    "MAX_EXPIRY_DAYS": None,
+    "MAX_TOKENS_PER_USER": None,
+    "ROTATION_OVERLAP": timedelta(hours=24),
+    "SCOPES": {},
+    "EMAIL_ON_CREATION": False,
 }
 
 
@@ -34,6 +42,11 @@ class Settings:
     API_URL: str
     EXPIRY_DAYS: list[int | None] | tuple[int | None, ...]
     EXPIRY_DEFAULT_DAYS: int | None
+    MAX_EXPIRY_DAYS: int | None
+    MAX_TOKENS_PER_USER: int | None
+    ROTATION_OVERLAP: timedelta | None
+    SCOPES: Mapping[str, _StrOrPromise]
+    EMAIL_ON_CREATION: bool
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -10,7 +10,7 @@ import logging
 import threading
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asgiref.sync import SyncToAsync
 from django.core.handlers.asgi import ASGIRequest
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("access_tokens")
 
 
+class Use(NamedTuple):
+    """What a use of a token changes; None is for what stays as it is."""
+
+    token: Token
+    using: str
+    last_used_at: datetime | None
+    previous_ends_at: datetime | None
+
+
 class Deferred(threading.local):
     """The uses that wait, in this thread, for the end of a transaction.
 
@@ -35,7 +44,7 @@ class Deferred(threading.local):
     """
 
     def __init__(self) -> None:
-        self.uses: list[tuple[Token, datetime, str]] = []
+        self.uses: list[Use] = []
 
 
 deferred = Deferred()
@@ -43,19 +52,36 @@ deferred = Deferred()
 
 def record_use(token: Token, request: HttpRequest | None = None) -> None:
     """Record that ``token``, as ``verify()`` returned it, is used now."""
-    resolution = conf.LAST_USED_RESOLUTION
-    if resolution is None:
+    now = timezone.now()
+    use = Use(
+        token,
+        router.db_for_write(type(token), instance=token),
+        last_used_at=last_used_at(token, now),
+        previous_ends_at=previous_ends_at(token, now),
+    )
+    if use.last_used_at is None and use.previous_ends_at is None:
         return
-    now = floor(timezone.now(), resolution)
-    if token.last_used_at is not None and token.last_used_at >= now:
-        return
-    using = router.db_for_write(type(token), instance=token)
-    if is_in_transaction(using) and request is not None and ends_in_this_thread(request):
-        deferred.uses.append((token, now, using))
+    if is_in_transaction(use.using) and request is not None and ends_in_this_thread(request):
+        deferred.uses.append(use)
         # A reader may take minutes for the response, so a commit doesn't wait for it.
-        transaction.on_commit(write_deferred, using=using, robust=True)
+        transaction.on_commit(write_deferred, using=use.using, robust=True)
     else:
-        write(token, now, using)
+        write(use)
+
+
+def last_used_at(token: Token, now: datetime) -> datetime | None:
+    """Return the last-used time to write, or None if there is nothing to write."""
+    if conf.LAST_USED_RESOLUTION is None:
+        return None
+    time = floor(now, conf.LAST_USED_RESOLUTION)
+    return time if token.last_used_at is None or token.last_used_at < time else None
+
+
+def previous_ends_at(token: Token, now: datetime) -> datetime | None:
+    """Return when the previous secret ends if this is the first use of the new one, else None."""
+    if token.rotated_at is None or token.previous_ends_at or token.by_previous_secret:
+        return None
+    return now + (conf.ROTATION_OVERLAP or timedelta(0))
 
 
 def is_in_transaction(using: str) -> bool:
@@ -92,21 +118,24 @@ def write_deferred(**kwargs: Any) -> None:
     A view may send a request of its own, which ends before the transaction of the view does.
     """
     waiting, deferred.uses = deferred.uses, []
-    for token, time, using in waiting:
-        if is_in_transaction(using):
-            deferred.uses.append((token, time, using))
+    for use in waiting:
+        if is_in_transaction(use.using):
+            deferred.uses.append(use)
         else:
-            write(token, time, using)
+            write(use)
 
 
-def write(token: Token, time: datetime, using: str) -> None:
+def write(use: Use) -> None:
     """Write a use. If the database refuses it, log that and go on."""
-    connection = connections[using]
+    token, connection = use.token, connections[use.using]
     try:
         # A savepoint keeps a transaction of the caller usable.
         is_autocommit = connection.get_autocommit()
-        with nullcontext() if is_autocommit else transaction.atomic(using=using):
-            update(type(token), token.pk, time, using)
+        with nullcontext() if is_autocommit else transaction.atomic(using=use.using):
+            if use.last_used_at is not None:
+                update(type(token), token.pk, use.last_used_at, use.using)
+            if use.previous_ends_at is not None:
+                end_previous(token, use.previous_ends_at, use.using)
     except Error as error:
         logger.warning(
             "The use of token %s of user %s was not recorded: %s.",
@@ -141,3 +170,13 @@ def update(model: type[Token], pk: int, time: datetime, using: str) -> None:
     value = model._meta.get_field("last_used_at").get_db_prep_value(time, connection)
     with connection.cursor() as cursor:
         cursor.execute(sql, (value, pk, value))
+
+
+def end_previous(token: Token, time: datetime, using: str) -> None:
+    """Let the previous secret of ``token`` end at ``time``, unless its end is already known.
+
+    A rotation that replaced the secret meanwhile counts too: what is used here is gone then.
+    """
+    tokens = type(token)._base_manager.using(using)
+    first_use = tokens.filter(pk=token.pk, rotated_at=token.rotated_at, previous_ends_at=None)
+    first_use.update(previous_ends_at=time)

@@ -1,61 +1,42 @@
-"""How tokens are found, created, verified and used."""
+"""The verbs of tokens: create, rotate, verify and authenticate."""
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
-from django.db.models import Q
 from django.http import HttpRequest
-from django.utils import timezone
 
-from . import crypto
+from . import crypto, rotation
 from .compiled import CompiledLookup
 from .conf import conf
 from .exceptions import Reason, TokenRejected
 from .last_used import record_use
-from .signals import token_created, token_rejected
+from .limits import check_number
+from .querysets import TokenQuerySet
+from .rotation import SAME_LIFETIME
+from .scopes import join_scopes
+from .signals import token_created, token_rejected, token_rotated
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
     from .models import Token
 
-    QuerySet = models.QuerySet[Token]
-else:
-    QuerySet = models.QuerySet
-
 logger = logging.getLogger("access_tokens")
 
-UNUSED_AFTER_DAYS: Final = 90
 # Nobody who holds a token needs its digests, so queries leave them out.
 DIGESTS: Final = ("digest", "previous_digest")
 
 
 @cache
-def lookup_by_digest(model: type[Token]) -> CompiledLookup[Token]:
-    tokens = model._base_manager.select_related("user").defer(*DIGESTS)
-    return CompiledLookup(tokens, "digest")
-
-
-class TokenQuerySet(QuerySet):
-    def never_used(self) -> TokenQuerySet:
-        return self.filter(last_used_at=None)
-
-    def unused(self, days: int = UNUSED_AFTER_DAYS) -> TokenQuerySet:
-        """Return the tokens whose last use, or else creation, is at least ``days`` days ago."""
-        limit = timezone.now() - timedelta(days=days)
-        return self.filter(Q(last_used_at__lte=limit) | Q(last_used_at=None, created_at__lte=limit))
-
-    def expired(self) -> TokenQuerySet:
-        return self.filter(expires_at__lte=timezone.now())
-
-    def without_expiry(self) -> TokenQuerySet:
-        return self.filter(expires_at=None)
+def compiled_lookup(model: type[Token], field: str) -> CompiledLookup[Token]:
+    return CompiledLookup(model._base_manager.select_related("user").defer(*DIGESTS), field)
 
 
 _TokenManager = models.Manager.from_queryset(TokenQuerySet)
@@ -63,14 +44,21 @@ _TokenManager = models.Manager.from_queryset(TokenQuerySet)
 
 class TokenManager(_TokenManager["Token"]):
     def create_token(
-        self, *, name: str, user: User | None = None, expires_at: datetime | None = None
+        self,
+        *,
+        name: str,
+        user: User | None = None,
+        expires_at: datetime | None = None,
+        scopes: Collection[str] | None = None,
     ) -> tuple[Token, crypto.Secret]:
         """Create a token and return it with its secret, which is available only here.
 
-        A related manager, such as ``user.access_tokens``, creates tokens of its user.
+        A related manager, such as ``user.access_tokens``, creates tokens of its user. ``scopes``
+        are names of ``SCOPES``; None is full access.
 
-        Raise ``ValidationError`` for a bad or taken name, an expiration that is not in the future
-        and an inactive user, and ``ValueError`` for no user or another than that of the manager.
+        Raise ``ValidationError`` for what the site doesn't allow, such as a bad or taken name, an
+        expiration that is not in the future and an inactive user. Raise ``ValueError`` for no user
+        and for another than that of the manager.
         """
         owner = self._owner()
         user = owner if user is None else user
@@ -84,16 +72,18 @@ class TokenManager(_TokenManager["Token"]):
             name=name,
             digest=crypto.digest_secret(secret),
             partial=crypto.partial(secret),
+            scopes=None if scopes is None else join_scopes(scopes),
             # As save() does: refuse what is not a datetime, and make a naive one aware.
             expires_at=self.model._meta.get_field("expires_at").get_prep_value(expires_at),
         )
         token.full_clean(
-            exclude={"user", "digest"}, validate_unique=False, validate_constraints=False
+            exclude={"user", *DIGESTS}, validate_unique=False, validate_constraints=False
         )
         using = self._db or router.db_for_write(self.model, instance=user)
         try:
             # The savepoint keeps a transaction of the caller usable.
             with transaction.atomic(using=using):
+                check_number(self.using(using), user)
                 token.save(force_insert=True, using=using)
         except IntegrityError:
             # Only the database can tell when two requests want one name at the same time.
@@ -106,6 +96,43 @@ class TokenManager(_TokenManager["Token"]):
         return token, secret
 
     create_token.alters_data = True  # type: ignore[attr-defined]  # for templates, as in Django
+
+    def rotate(
+        self,
+        token: Token,
+        *,
+        expires_at: datetime | None = SAME_LIFETIME,
+        end_previous_now: bool = False,
+    ) -> crypto.Secret:
+        """Give ``token`` a new secret and return it, which is available only here.
+
+        The old secret works until ``ROTATION_OVERLAP`` after the first use of the new one, but
+        never longer than it would have. A new secret that was never used is replaced. Without
+        ``expires_at``, the token lives as long from now on as it was made for.
+
+        Raise ``ValidationError`` if the site switched rotation off, for an expired token, an
+        inactive user and an expiration that the site doesn't allow, and with the code "conflict"
+        if the token was rotated or deleted at the same time.
+        """
+        using = self._db or router.db_for_write(self.model, instance=token)
+        secret = rotation.rotate(
+            self.using(using), token, expires_at=expires_at, end_previous_now=end_previous_now
+        )
+        logger.info("Token %s of user %s was rotated.", token.pk, token.user_id)
+        token_rotated.send_robust(sender=self.model, token=token)
+        return secret
+
+    rotate.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    def end_previous(self, token: Token) -> bool:
+        """Let the old secret of ``token`` stop working now. Return whether it still worked."""
+        using = self._db or router.db_for_write(self.model, instance=token)
+        ended = rotation.end_previous(self.using(using), token)
+        if ended:
+            logger.info("The old secret of token %s of user %s was ended.", token.pk, token.user_id)
+        return ended
+
+    end_previous.alters_data = True  # type: ignore[attr-defined]  # as above
 
     def verify(self, secret: str, *, request: HttpRequest | None = None) -> Token:
         """Return the token, with its user, to which ``secret`` gives access now.
@@ -132,11 +159,15 @@ class TokenManager(_TokenManager["Token"]):
             self._reject(Reason.MALFORMED, None, request)
         # Replicas lag, and a deleted token must stop working at once: ask where the writes go.
         using = self._db or router.db_for_write(self.model)
-        token = lookup_by_digest(self.model).get(digest, using=using)
+        token = compiled_lookup(self.model, "digest").get(digest, using=using)
+        if token is None and conf.ROTATION_OVERLAP is not None:
+            token = compiled_lookup(self.model, "previous_digest").get(digest, using=using)
+            if token is not None:
+                token.by_previous_secret = True
         owner = self._owner()
         if token is None or (owner is not None and owner.pk != token.user_id):
             self._reject(Reason.UNKNOWN, None, request)
-        if token.is_expired:
+        if token.is_expired or (token.by_previous_secret and token.previous_has_ended):
             self._reject(Reason.EXPIRED, token, request)
         if not token.user.is_active:
             self._reject(Reason.INACTIVE, token, request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +15,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .fields import NameField
+from .limits import validate_expiration
 from .managers import TokenManager
+from .scopes import missing_scopes
 from .signals import token_deleted
 
 logger = logging.getLogger("access_tokens")
@@ -48,9 +49,15 @@ class Token(models.Model):
     rotated_at = models.DateTimeField(null=True, editable=False)
     previous_digest = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001  # unique
     previous_partial = models.CharField(max_length=64, editable=False)
+    # What would have been the end of the previous secret without a rotation.
+    previous_expires_at = models.DateTimeField(null=True, editable=False)
+    # Null until the new secret is used.
     previous_ends_at = models.DateTimeField(null=True, editable=False)
 
     objects = TokenManager()
+
+    # Set by verify(): whether it was given the secret from before the last rotation.
+    by_previous_secret = False
 
     class Meta:
         verbose_name = _("access token")
@@ -81,8 +88,10 @@ class Token(models.Model):
         super().clean()
         if not self._state.adding:
             return
-        if self.is_expired:
-            raise ValidationError({"expires_at": _("The expiration must be in the future.")})
+        try:
+            validate_expiration(self.expires_at)
+        except ValidationError as error:
+            raise ValidationError({"expires_at": error}) from None
         if self.user_id is not None and not self.user.is_active:
             raise ValidationError(_("The user is inactive."), code="inactive")
 
@@ -90,6 +99,16 @@ class Token(models.Model):
     def is_expired(self) -> bool:
         """Whether ``expires_at`` has come."""
         return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def previous_has_ended(self) -> bool:
+        """Whether the secret from before the last rotation no longer works."""
+        ends = [end for end in (self.previous_ends_at, self.previous_expires_at) if end is not None]
+        return bool(ends) and min(ends) <= timezone.now()
+
+    def has_scopes(self, *names: str) -> bool:
+        """Return whether the token has all these scopes. A token without scopes has all."""
+        return not missing_scopes(self.scopes, names)
 
     def unique_error_message(self, model_class: Any, unique_check: Any) -> ValidationError:
         if tuple(unique_check) == ("user", "name"):
@@ -103,14 +122,6 @@ def name_taken_error(name: str) -> ValidationError:
         code="unique",
         params={"name": name},
     )
-
-
-def end_of_day(days: int) -> datetime:
-    """Return the end of the day that is ``days`` days from now, in the current time zone."""
-    now = timezone.now()
-    if timezone.is_aware(now):
-        now = timezone.localtime(now)
-    return (now + timedelta(days=days)).replace(hour=23, minute=59, second=59, microsecond=999999)
 
 
 @receiver(post_delete, sender=Token)

@@ -5,6 +5,9 @@ from django.dispatch import Signal
 # A token was created: ``token``. Like ``post_save``, this does not wait for a commit.
 token_created = Signal()
 
+# A token got a new secret: ``token``. This does not wait for a commit either.
+token_rotated = Signal()
+
 # A token was deleted, by whatever means: ``token``. Like ``post_delete``, this does not wait for a
 # commit either, and of several parallel deletions of one row each sends it.
 token_deleted = Signal()

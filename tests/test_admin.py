@@ -406,6 +406,7 @@ def test_only_the_name_can_be_changed(admin_client: Client, token: KnownToken) -
         "rotated_at": "2000-01-01 00:00:00",
         "previous_digest": "sha256$0",
         "previous_partial": "pat_0000…0000",
+        "previous_expires_at": "2099-01-01 00:00:00",
         "previous_ends_at": "2099-01-01 00:00:00",
     }
     assert posted.keys() >= {field.attname for field in Token._meta.concrete_fields}

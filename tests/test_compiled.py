@@ -18,7 +18,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from access_tokens.compiled import CompiledLookup
 from access_tokens.fields import NameField
-from access_tokens.managers import lookup_by_digest
+from access_tokens.managers import compiled_lookup
 from access_tokens.models import Token
 
 from .factories import KnownToken, TokenFactory
@@ -37,13 +37,13 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def lookup() -> Iterator[CompiledLookup[Token]]:
     """Forget what is compiled, and return the look-up that compiles it again."""
-    lookup_by_digest.cache_clear()
-    yield lookup_by_digest(Token)
-    lookup_by_digest.cache_clear()
+    compiled_lookup.cache_clear()
+    yield compiled_lookup(Token, "digest")
+    compiled_lookup.cache_clear()
 
 
 def find(digest: str) -> Token | None:
-    return lookup_by_digest(Token).get(digest, using="default")
+    return compiled_lookup(Token, "digest").get(digest, using="default")
 
 
 # The same as the ORM
@@ -96,7 +96,7 @@ def test_lookup_is_compiled_once(token: KnownToken, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(connection.ops.compiler("SQLCompiler"), "as_sql", None)
     find(token.digest)
 
-    assert lookup_by_digest(Token).is_trusted
+    assert compiled_lookup(Token, "digest").is_trusted
 
 
 def plan(sql: str) -> str:

@@ -10,7 +10,8 @@ from django.utils import timezone, translation
 from pytest_django import Settings
 
 from access_tokens.forms import TokenForm
-from access_tokens.models import Token, end_of_day
+from access_tokens.limits import end_of_day
+from access_tokens.models import Token
 
 NOON = "2026-11-24 12:00:00Z"
 

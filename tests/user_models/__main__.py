@@ -89,16 +89,16 @@ class Comparison:
         tokens = self.tokens.select_related("user").defer("digest", "previous_digest")
         expected = tokens.get(digest=digest)
         with CaptureQueriesContext(connections[self.using]) as queries:
-            found = lookup_by_digest(Token).get(digest, using=self.using)
+            found = compiled_lookup(Token, "digest").get(digest, using=self.using)
             assert found is not None
             assert state(found) == state(expected)
             assert state(found.user) == state(expected.user)
         assert len(queries) == 1, queries.captured_queries
         assert found.user == self.user
         assert found.digest == digest
-        assert lookup_by_digest(Token).get("sha256$", using=self.using) is None
-        assert lookup_by_digest(Token).is_trusted
-        assert lookup_by_digest(Token).plans[self.using].is_complete
+        assert compiled_lookup(Token, "digest").get("sha256$", using=self.using) is None
+        assert compiled_lookup(Token, "digest").is_trusted
+        assert compiled_lookup(Token, "digest").plans[self.using].is_complete
 
     def compare_update(self, token: Token) -> None:
         for time in (TIME, TIME.replace(microsecond=0)):
@@ -144,7 +144,7 @@ def compare_databases() -> None:
         user.save(using=using)
         Token.objects.db_manager(using).create(user=user, name=using, digest=digest)
     for using in ("default", "other"):
-        token = lookup_by_digest(Token).get(digest, using=using)
+        token = compiled_lookup(Token, "digest").get(digest, using=using)
         assert token is not None
         assert token.name == using
         assert token.user.get_username() == f"eve@{using}.example"
@@ -162,7 +162,7 @@ if __name__ == "__main__":
     from access_tokens import last_used
     from access_tokens.crypto import digest_secret
     from access_tokens.exceptions import TokenRejected
-    from access_tokens.managers import lookup_by_digest
+    from access_tokens.managers import compiled_lookup
     from access_tokens.models import Token
 
     made = setup_databases(verbosity=0, interactive=False)

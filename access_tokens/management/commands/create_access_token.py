@@ -5,8 +5,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from access_tokens.limits import end_of_day
 from access_tokens.management import get_user
-from access_tokens.models import Token, end_of_day
+from access_tokens.models import Token
 
 
 class Command(BaseCommand):

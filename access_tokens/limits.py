@@ -1,0 +1,74 @@
+"""How long tokens may live, and how many a user may have."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from .conf import conf
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from .querysets import TokenQuerySet
+
+
+def end_of_day(days: int) -> datetime:
+    """Return the end of the day that is ``days`` days from now, in the current time zone."""
+    now: datetime = timezone.template_localtime(timezone.now())  # type: ignore[attr-defined]  # not in the stubs
+    return (now + timedelta(days=days)).replace(hour=23, minute=59, second=59, microsecond=999999)
+
+
+def latest_expiration() -> datetime | None:
+    """Return the latest expiration that ``MAX_EXPIRY_DAYS`` allows, or None if any is allowed."""
+    return None if conf.MAX_EXPIRY_DAYS is None else end_of_day(conf.MAX_EXPIRY_DAYS)
+
+
+def validate_expiration(expires_at: datetime | None) -> None:
+    """Raise ``ValidationError`` for an expiration that is past or later than the site allows."""
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ValidationError(_("The expiration must be in the future."), code="past")
+    latest = latest_expiration()
+    if latest is not None and (expires_at is None or expires_at > latest):
+        raise ValidationError(
+            ngettext_lazy(
+                "The token must expire within %(days)d day.",
+                "The token must expire within %(days)d days.",
+                "days",
+            ),
+            code="max_expiry",
+            params={"days": conf.MAX_EXPIRY_DAYS},
+        )
+
+
+def check_number(tokens: TokenQuerySet, user: User) -> None:
+    """Raise ``ValidationError`` if ``user`` has as many of ``tokens`` as the site allows.
+
+    Call it in the transaction that creates the next one.
+    """
+    limit = conf.MAX_TOKENS_PER_USER
+    if limit is None:
+        return
+    # Of two requests at the same time, the second waits here until the first has created.
+    users = type(user)._base_manager.using(tokens.db).select_for_update(no_key=True)
+    users.filter(pk=user.pk).values_list("pk").get()
+    # A locking read, since MariaDB may count what was there when the transaction began.
+    if len(tokens.select_for_update().filter(user=user).values_list("pk")) >= limit:
+        raise limit_error(limit)
+
+
+def limit_error(limit: int) -> ValidationError:
+    return ValidationError(
+        ngettext_lazy(
+            "You have reached the limit of %(limit)d token. Delete one to make room.",
+            "You have reached the limit of %(limit)d tokens. Delete one to make room.",
+            "limit",
+        ),
+        code="limit",
+        params={"limit": limit},
+    )
