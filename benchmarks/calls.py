@@ -4,6 +4,8 @@ from contextlib import suppress
 from itertools import cycle
 from typing import Any
 
+from django.core.handlers.wsgi import WSGIHandler
+from django.urls import path
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,7 +13,7 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from .measure import Call
-from .peers import Peer
+from .peers import ACCESS_TOKENS, Peer
 from .router import Router
 
 
@@ -44,3 +46,22 @@ def whole_view(peer: Peer, credential: str) -> Call:
     view = View.as_view(authentication_classes=[peer.authentication])
     request = http_request(credential)
     return lambda: view(request).render()
+
+
+# For whole_site().
+urlpatterns = [path("", View.as_view(authentication_classes=[ACCESS_TOKENS.authentication]))]
+
+
+def whole_site(credential: str, requests: int) -> Call:
+    """Return a call that sends requests through Django's handler, as a server does."""
+    handler, environ = WSGIHandler(), http_request(credential).environ
+
+    def start_response(status: str, *args: object) -> Any:
+        if status != "200 OK":
+            raise RuntimeError(f"The view answers {status}.")
+
+    def call() -> None:
+        for _ in range(requests):
+            handler(environ.copy(), start_response).close()
+
+    return call

@@ -2,8 +2,10 @@
 
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from statistics import median
+from threading import Barrier
 from typing import NamedTuple
 
 from django.db import connection, connections
@@ -12,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from access_tokens.models import Token
 
-from .calls import authentication, whole_view
+from .calls import authentication, whole_site, whole_view
 from .measure import Call, measure, ratio
 from .peers import ACCESS_TOKENS, PEERS, REFERENCE, Peer, create_user
 from .router import Router
@@ -20,6 +22,9 @@ from .router import Router
 ALWAYS, SECOND, DAY = timedelta(0), timedelta(seconds=1), timedelta(days=1)
 
 FEW = 1_000
+CONNECTIONS = 16
+# A burst of all connections takes more than a second, so that each one has a use to write.
+REQUESTS_PER_CONNECTION = 100
 
 
 class Case(NamedTuple):
@@ -100,7 +105,31 @@ def compare_prepared(rounds: int) -> None:
     print_row(f"prepared statements to {REFERENCE.name}", f"{share:.3f}")
 
 
-def resolution(value: timedelta) -> override_settings:
+def compare_recording(rounds: int) -> None:
+    """Print the throughput of connections that share a token, as a ratio to not recording."""
+    Router.alias = "atomic"
+    requests = whole_site(ACCESS_TOKENS.valid(), REQUESTS_PER_CONNECTION)
+    barrier = Barrier(CONNECTIONS)
+
+    def in_each_thread(call: Call, value: timedelta | None) -> None:
+        def run(number: int) -> None:
+            barrier.wait()
+            call()
+
+        with resolution(value):
+            list(pool.map(run, range(CONNECTIONS)))
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        calls = {
+            "recording": lambda: in_each_thread(requests, SECOND),
+            "not recording": lambda: in_each_thread(requests, None),
+        }
+        share = ratio(measure(calls, rounds), "not recording", "recording")
+        in_each_thread(connections.close_all, None)
+    print_row(f"throughput of {CONNECTIONS} connections, one token", f"{share:.3f}", "≥ 0.95")
+
+
+def resolution(value: timedelta | None) -> override_settings:
     return override_settings(ACCESS_TOKENS={"LAST_USED_RESOLUTION": value})
 
 

@@ -18,6 +18,8 @@ INSTALLED_APPS = [
     "benchmarks",
 ]
 
+ROOT_URLCONF = "benchmarks.calls"
+
 DEFAULT: dict[str, Any] = {**dj_database_url.config(default="sqlite://:memory:")}
 
 DATABASES = {
@@ -32,6 +34,7 @@ if DEFAULT["ENGINE"] == "django.db.backends.postgresql":
     same = DEFAULT | {"TEST": {"MIRROR": "default"}}
     options = {"server_side_binding": True, "prepare_threshold": 5}
     DATABASES["prepared"] = same | {"OPTIONS": DEFAULT.get("OPTIONS", {}) | options}
+    DATABASES["atomic"] = same | {"ATOMIC_REQUESTS": True, "CONN_MAX_AGE": None}
 
 DATABASE_ROUTERS = ["benchmarks.router.Router"]
 

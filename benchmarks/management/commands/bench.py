@@ -38,6 +38,7 @@ class Command(BaseCommand):
             comparisons.compare_numbers(rounds, tokens)
             if connection.vendor == "postgresql":
                 comparisons.compare_prepared(rounds)
+                comparisons.compare_recording(max(1, rounds // 15))  # a burst is long
         finally:
             connections.close_all()
             teardown_databases(databases, verbosity=0)
