@@ -14,9 +14,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from .conf import conf
-from .models import Token, TokenQuerySet, name_taken_error
+from .models import UNUSED_AFTER_DAYS, Token, TokenQuerySet, name_taken_error
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Token]
@@ -29,13 +30,17 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
     states = {
         "never_used": (_("Never used"), TokenQuerySet.never_used),
-        "unused": (_("Unused for 90 days"), TokenQuerySet.unused),
+        "unused": (
+            ngettext_lazy("Unused for %(days)d day", "Unused for %(days)d days", UNUSED_AFTER_DAYS),
+            TokenQuerySet.unused,
+        ),
         "expired": (_("Expired"), TokenQuerySet.expired),
         "no_expiry": (_("No expiration"), TokenQuerySet.without_expiry),
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(value, label) for value, (label, _state) in self.states.items()]
+        days = {"days": UNUSED_AFTER_DAYS}
+        return [(value, label % days) for value, (label, _state) in self.states.items()]
 
     def queryset(self, request: HttpRequest, queryset: TokenQuerySet) -> TokenQuerySet:  # type: ignore[override]  # what the manager makes
         value = self.value()
@@ -91,7 +96,7 @@ class TokenAdminMixin(ModelAdmin):
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> Any:
-        if db_field.name == "user" and not request.user.is_superuser:
+        if db_field.name == "user" and not getattr(request.user, "is_superuser", False):
             # A token acts as its owner, so nobody else may have it.
             users = get_user_model()._default_manager.filter(pk=request.user.pk)  # type: ignore[misc]  # logged in
             kwargs |= {"queryset": users, "widget": forms.Select, "empty_label": None}

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 logger = logging.getLogger("access_tokens")
+UNUSED_AFTER_DAYS = 90
 
 
 class TokenQuerySet(models.QuerySet["Token"]):
     def never_used(self) -> TokenQuerySet:
         return self.filter(last_used_at=None)
 
-    def unused(self, days: int = 90) -> TokenQuerySet:
+    def unused(self, days: int = UNUSED_AFTER_DAYS) -> TokenQuerySet:
         """Return the tokens whose last use, or else creation, is at least ``days`` days ago."""
         limit = timezone.now() - timedelta(days=days)
         return self.filter(Q(last_used_at__lte=limit) | Q(last_used_at=None, created_at__lte=limit))

@@ -113,8 +113,8 @@ def test_name_of_no_token_is_an_empty_place() -> None:
         (timedelta(hours=1), timedelta(0), None, ["Expires today"]),
         (timedelta(0), timedelta(0), None, ["Expired Nov. 24, 2026"]),
         (timedelta(days=-30), timedelta(days=400), None, ["Expired Oct. 25, 2026"]),
-        (None, timedelta(days=90), None, []),
-        (None, timedelta(days=90, seconds=1), None, ["Unused for 90 days"]),
+        (None, timedelta(days=90, seconds=-1), None, []),
+        (None, timedelta(days=90), None, ["Unused for 90 days"]),
         (None, timedelta(days=400), timedelta(days=91), ["Unused for 91 days"]),
         (None, timedelta(days=400), timedelta(days=1), []),
         (
@@ -143,6 +143,17 @@ def test_badges_say_what_to_look_at(
     )
 
     assert [badge.text for badge in token_badges(token)] == badges
+
+
+@time_machine.travel(NOW, tick=False)
+@pytest.mark.parametrize("short", [timedelta(0), timedelta(microseconds=1)])
+def test_badge_and_query_set_agree_on_what_is_unused(token: KnownToken, short: timedelta) -> None:
+    token.created_at = timezone.now() - timedelta(days=90) + short
+    token.save(update_fields=["created_at"])
+
+    is_unused = Token.objects.unused().exists()
+    assert is_unused == ("Unused for 90 days" in [badge.text for badge in token_badges(token)])
+    assert is_unused == (not short)
 
 
 def test_days_to_the_expiry_are_those_of_the_time_zone() -> None:

@@ -11,13 +11,13 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.timezone import template_localtime
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from access_tokens.conf import conf
-from access_tokens.models import Token
+from access_tokens.models import UNUSED_AFTER_DAYS, Token
 
 EXPIRES_SOON = timedelta(days=14)
-UNUSED_AFTER = timedelta(days=90)
 TABLE_ROWS = 50
 # Whole, since in many languages the unit changes after the word for "ago".
 UNITS_AGO: dict[str, Any] = {
@@ -68,15 +68,15 @@ def token_badges(token: Token) -> list[Badge]:
     badges = []
     now = timezone.now()
     if token.expires_at and token.is_expired:
-        expired = date_format(_local(token.expires_at), "DATE_FORMAT")
+        expired = date_format(template_localtime(token.expires_at), "DATE_FORMAT")
         return [Badge(gettext("Expired %(date)s") % {"date": expired}, "at-tone-danger")]
     if token.expires_at and token.expires_at - now <= EXPIRES_SOON:
-        days = (_local(token.expires_at).date() - _local(now).date()).days
+        days = (template_localtime(token.expires_at).date() - template_localtime(now).date()).days
         badges.append(Badge(_expires_in(days), "at-tone-warning"))
-    idle = now - (token.last_used_at or token.created_at)
-    if conf.LAST_USED_RESOLUTION is not None and idle > UNUSED_AFTER:
-        text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", idle.days)
-        badges.append(Badge(text % {"days": idle.days}, "at-tone-warning"))
+    unused = (now - (token.last_used_at or token.created_at)).days
+    if conf.LAST_USED_RESOLUTION is not None and unused >= UNUSED_AFTER_DAYS:
+        text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", unused)
+        badges.append(Badge(text % {"days": unused}, "at-tone-warning"))
     return badges
 
 
@@ -108,11 +108,6 @@ def _newest_tokens(user: Any) -> QuerySet[Token] | None:
 
 def _request(context: Context) -> Any:
     return context.get("request") or getattr(context, "request", None)
-
-
-def _local(moment: datetime) -> datetime:
-    """Return the moment in the current time zone; with ``USE_TZ = False`` it is there already."""
-    return timezone.localtime(moment) if timezone.is_aware(moment) else moment
 
 
 def _expires_in(days: int) -> str:
