@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import ValidationError
@@ -38,7 +39,7 @@ class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
         response = super().dispatch(request, *args, **kwargs)
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "same-origin")
+        response.headers.setdefault("Referrer-Policy", referrer_policy())
         return response
 
     def get_queryset(self) -> QuerySet[Token]:
@@ -51,6 +52,14 @@ class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
         title = kwargs.setdefault("page_title", self.get_page_title())
         defaults = {"at_base_template": conf.BASE_TEMPLATE, "heading": title}
         return super().get_context_data(**defaults | kwargs)
+
+
+def referrer_policy() -> str:
+    """Return the stricter of the site's policy and ``same-origin``."""
+    policies = settings.SECURE_REFERRER_POLICY or ""
+    # Of several, a browser takes the last one that it knows.
+    *_others, last = policies.split(",") if isinstance(policies, str) else policies
+    return "no-referrer" if last.strip() == "no-referrer" else "same-origin"
 
 
 class TokenListView(OwnTokensMixin, ListView):  # type: ignore[type-arg]  # generic in the stubs alone

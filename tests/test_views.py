@@ -225,6 +225,32 @@ def test_every_response_has_strict_headers(
         assert {"no-store", "private"} <= set(response["Cache-Control"].split(", ")), name
 
 
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (None, "same-origin"),
+        ("unsafe-url", "same-origin"),
+        ("no-referrer-when-downgrade", "same-origin"),
+        ("no-referrer", "no-referrer"),
+        # The browser takes the last one that it knows.
+        ("same-origin, no-referrer", "no-referrer"),
+        (["no-referrer", "strict-origin"], "same-origin"),
+    ],
+)
+def test_the_stricter_referrer_policy_wins(
+    client: Client, settings: Settings, policy: Any, said: str
+) -> None:
+    settings.SECURE_REFERRER_POLICY = policy
+
+    assert client.get(LIST)["Referrer-Policy"] == said
+
+
+def test_the_stricter_frame_options_win(client: Client, settings: Settings) -> None:
+    settings.X_FRAME_OPTIONS = "SAMEORIGIN"
+
+    assert client.get(LIST)["X-Frame-Options"] == "DENY"
+
+
 def test_refused_csrf_is_not_stored(user: User, settings: Settings) -> None:
     settings.MIDDLEWARE = MIDDLEWARE
     client = Client(enforce_csrf_checks=True)
