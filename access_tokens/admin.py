@@ -16,8 +16,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from .conf import conf
 from .models import UNUSED_AFTER_DAYS, Token, TokenQuerySet, name_taken_error
+from .views import usage_of_api
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Token]
@@ -143,7 +143,7 @@ class TokenAdminMixin(ModelAdmin):
             "title": _("Copy your new token"),
             "token": obj,
             "secret": request.access_token_secret,  # type: ignore[attr-defined]  # of save_model
-            "api_url": request.build_absolute_uri(conf.API_URL),
+            **usage_of_api(request),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, self.created_template, context)

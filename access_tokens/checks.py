@@ -9,17 +9,17 @@ from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
+from django.shortcuts import resolve_url
 from django.template import Engine, Origin, Template, TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader_tags import BlockNode, ExtendsNode
-from django.utils.module_loading import import_string
+from django.urls import NoReverseMatch
+from django.utils.functional import Promise
 
-from .conf import DEFAULTS, conf, user_settings
+from .conf import AUTHENTICATION_CLASS, DEFAULTS, authentication_classes, conf, user_settings
 from .crypto import PREFIX_PATTERN
 
-AUTHENTICATION_CLASS = "access_tokens.authentication.AccessTokenAuthentication"
 LONGEST_EXPIRY = 36_500
 
 
@@ -36,7 +36,10 @@ def is_text(value: Any) -> bool:
 
 
 def is_url(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"(https?:/)?/\S*", value) is not None
+    """Return whether ``resolve_url()`` takes the value."""
+    if isinstance(value, str):
+        return re.fullmatch(r"\S+", value) is not None
+    return isinstance(value, Promise) or callable(value) or hasattr(value, "get_absolute_url")
 
 
 def is_expiry(value: Any) -> bool:
@@ -57,7 +60,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "LAST_USED_RESOLUTION": ("E004", is_resolution, "a timedelta that is not negative, or None"),
     "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", bool.__instancecheck__, "True or False"),
     "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
-    "API_URL": ("E006", is_url, "a path that starts with a slash, as '/api/', or a URL"),
+    "API_URL": ("E006", is_url, "a path, as '/api/', a URL or the name of one"),
     "EXPIRY_DAYS": (
         "E007",
         is_expiry_list,
@@ -79,7 +82,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     errors = [*unknown_keys(configured), *wrong_values(configured)]
-    return errors or list(unlisted_default())
+    return errors or [*unlisted_default(), *unknown_url()]
 
 
 def unknown_keys(configured: Collection[Any]) -> Iterator[CheckMessage]:
@@ -109,6 +112,18 @@ def unlisted_default() -> Iterator[CheckMessage]:
             "which is not among ACCESS_TOKENS['EXPIRY_DAYS'].",
             hint=f"Choose one of {', '.join(map(repr, conf.EXPIRY_DAYS))}.",
             id="access_tokens.E009",
+        )
+
+
+def unknown_url() -> Iterator[CheckMessage]:
+    try:
+        if "API_URL" in user_settings():
+            resolve_url(conf.API_URL)
+    except NoReverseMatch as error:
+        yield Warning(
+            f"ACCESS_TOKENS['API_URL'] leads nowhere: {error}",
+            hint="Name a URL of your site, or write a path that starts with a slash.",
+            id="access_tokens.W003",
         )
 
 
@@ -166,9 +181,8 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
     """Check that DRF asks this app, and asks it first."""
     if not apps.is_installed("rest_framework"):
         return []
-    classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES") or ()
-    places = [i for i, entry in enumerate(classes) if is_access_token_authentication(entry)]
-    if not places:
+    classes = authentication_classes()
+    if not any(classes):
         return [
             Warning(
                 "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] lacks AccessTokenAuthentication.",
@@ -177,7 +191,7 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
                 id="access_tokens.W001",
             )
         ]
-    if places[0] != 0:
+    if classes[0] is None:
         return [
             Warning(
                 "AccessTokenAuthentication is not the first of "
@@ -188,13 +202,3 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
-
-
-def is_access_token_authentication(entry: Any) -> bool:
-    """Tell whether an entry, a class or its path, is ours or a subclass, without importing DRF."""
-    try:
-        cls = import_string(entry) if isinstance(entry, str) else entry
-    except (ImportError, ValueError):
-        return False  # DRF says so itself.
-    bases = getattr(cls, "__mro__", ())
-    return any(f"{c.__module__}.{c.__qualname__}" == AUTHENTICATION_CLASS for c in bases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -12,8 +13,9 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
 from django.template.response import TemplateResponse
-from django.urls import reverse_lazy
+from django.urls import get_script_prefix, reverse_lazy
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -22,7 +24,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.generic import CreateView, DeleteView, ListView
 from django.views.generic.base import ContextMixin
 
-from .conf import conf
+from .conf import authentication_classes, conf
 from .forms import TokenForm
 from .models import Token
 
@@ -81,7 +83,7 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
         return super().get_form_kwargs() | {"instance": Token(user=self.request.user)}  # type: ignore[misc]  # logged in
 
     def form_valid(self, form: ModelForm[Any]) -> HttpResponse:
-        api_url = self.request.build_absolute_uri(conf.API_URL)
+        usage = usage_of_api(self.request)
         try:
             token, secret = Token.objects.create_token(
                 user=form.instance.user,
@@ -94,7 +96,7 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
         context = self.get_context_data(
             form=form,
             page_title=str(self.created_page_title),
-            api_url=api_url,
+            **usage,
             token=token,
             secret=secret,
         )
@@ -107,6 +109,18 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
         title = gettext("Error: %(title)s") % {"title": heading}
         context = self.get_context_data(form=form, page_title=title, heading=heading)
         return self.render_to_response(context)
+
+
+def usage_of_api(request: HttpRequest) -> dict[str, str]:
+    """Return what the ``curl`` line under a new token says."""
+    url = conf.API_URL
+    if isinstance(url, str) and re.match(r"/(?!/)", url):
+        url = get_script_prefix() + url[1:]
+    keywords = (cls.keyword for cls in authentication_classes() if cls)
+    return {
+        "api_url": request.build_absolute_uri(resolve_url(url)),
+        "keyword": next(keywords, "Bearer"),
+    }
 
 
 class TokenDeleteView(OwnTokensMixin, DeleteView):  # type: ignore[type-arg]  # as above

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import rest_framework.views  # noqa: F401  # It keeps the classes that it finds when first imported.
 from django.core.checks import CheckMessage, run_checks
+from django.urls import resolve, reverse_lazy
 from pytest_django import Settings
 from rest_framework.authentication import SessionAuthentication
 
@@ -23,6 +24,14 @@ class KeywordAuthentication(AccessTokenAuthentication):
 
 class Unrelated:
     pass
+
+
+class HasUrl:
+    def get_absolute_url(self) -> str:
+        return "/api/"
+
+
+api_view = resolve("/api/").func
 
 
 def found() -> dict[str, CheckMessage]:
@@ -98,7 +107,11 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
     ),
     "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", [False, True], [None, 0, "off"]),
     "BASE_TEMPLATE": ("E005", ["base.html"], ["", None, 5, Path("base.html"), ["base.html"]]),
-    "API_URL": ("E006", ["/", "/api/", "https://api.example.com/"], ["", None, 5]),
+    "API_URL": (
+        "E006",
+        ["/", "/api/", "https://api.example.com/", "api", reverse_lazy("api"), HasUrl(), api_view],
+        ["", None, 5, "/a b/", " "],
+    ),
     "EXPIRY_DAYS": (
         "E007",
         [[], (), [90], (90, None), [1, 90, 36_500]],
@@ -131,6 +144,13 @@ def test_wrong_value_is_named(settings: Settings, key: str, number: str, value: 
     messages = found()
     assert list(messages) == [f"access_tokens.{number}"]
     assert f"ACCESS_TOKENS[{key!r}] is {value!r}." == messages[f"access_tokens.{number}"].msg
+
+
+@pytest.mark.parametrize("url", ["nowhere", reverse_lazy("nowhere")])
+def test_url_that_leads_nowhere_is_named(settings: Settings, url: Any) -> None:
+    settings.ACCESS_TOKENS = {"API_URL": url}
+
+    assert "'nowhere'" in found()["access_tokens.W003"].msg
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,15 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_script_prefix
 from django.urls import include, path, reverse, reverse_lazy
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
 from pytest_django import Settings
+from rest_framework.authentication import SessionAuthentication
 
+from access_tokens.authentication import AccessTokenAuthentication
 from access_tokens.conf import DEFAULTS
 from access_tokens.forms import TokenForm
 from access_tokens.models import Token
@@ -49,6 +51,10 @@ HOSTILE_NAMES = [
     "javascript:alert(1)",
     "]]><!-- </code></dialog>",
 ]
+
+
+class KeyAuthentication(AccessTokenAuthentication):
+    keyword = "Key"
 
 
 def delete_url(pk: Any) -> str:
@@ -456,6 +462,9 @@ def test_reveal_warns_that_it_is_the_only_one(client: Client, any_base: None) ->
         ({}, "http://testserver/"),
         ({"API_URL": "/api/v1/"}, "http://testserver/api/v1/"),
         ({"API_URL": "https://api.example.com/"}, "https://api.example.com/"),
+        ({"API_URL": "//api.example.com/"}, "http://api.example.com/"),
+        ({"API_URL": "me"}, "http://testserver/api/me/"),
+        ({"API_URL": reverse_lazy("me")}, "http://testserver/api/me/"),
     ],
 )
 def test_reveal_shows_a_command(
@@ -465,6 +474,33 @@ def test_reveal_shows_a_command(
 
     usage = rf'curl "{url}" \ -H "Authorization: Bearer $ACCESS_TOKEN"'
     assert Page(create(client)).text("pre") == usage
+
+
+@pytest.mark.parametrize("url", ["/api/me/", "me", reverse_lazy("me")])
+def test_command_is_for_the_site_where_it_is_mounted(
+    client: Client, settings: Settings, url: Any
+) -> None:
+    settings.ACCESS_TOKENS = {"API_URL": url}
+
+    with override_script_prefix("/site/"):
+        response = create(client)
+    assert 'curl "http://testserver/site/api/me/"' in Page(response).text("pre")
+
+
+@pytest.mark.parametrize(
+    ("classes", "keyword"),
+    [
+        ([f"{__name__}.KeyAuthentication"], "Key"),
+        ([SessionAuthentication, KeyAuthentication], "Key"),
+        ([SessionAuthentication], "Bearer"),
+    ],
+)
+def test_command_has_the_keyword_of_the_site(
+    client: Client, settings: Settings, classes: list[Any], keyword: str
+) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+
+    assert f'-H "Authorization: {keyword} $ACCESS_TOKEN"' in Page(create(client)).text("pre")
 
 
 @time_machine.travel("2026-11-24 12:00:00Z", tick=False)
