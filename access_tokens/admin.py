@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, router, transaction
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -16,13 +17,21 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from .models import UNUSED_AFTER_DAYS, Token, TokenQuerySet, name_taken_error
+from .forms import NAME_TAKEN, TokenForm
+from .models import UNUSED_AFTER_DAYS, Token, TokenQuerySet
 from .views import usage_of_api
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Token]
 else:
     ModelAdmin = object
+
+
+logger = logging.getLogger("access_tokens")
+
+
+class Conflict(Exception):
+    """What the form has checked was changed by another request."""
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -51,16 +60,36 @@ class TokenAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
     def clean_name(self) -> str:
         # On a change the owner is no field of the form, so the constraint is not checked.
         name: str = self.cleaned_data["name"]
-        tokens = Token.objects.filter(user=self.instance.user_id, name=name)
-        if tokens.exclude(pk=self.instance.pk).exists():
-            raise name_taken_error(name)
+        if is_name_taken(self.instance, name):
+            raise ValidationError(NAME_TAKEN, code="unique", params={"name": name})
         return name
+
+
+def is_name_taken(token: Token, name: str) -> bool:
+    """Return whether the owner has another token of that name."""
+    return Token.objects.filter(user=token.user_id, name=name).exclude(pk=token.pk).exists()
+
+
+def rename(token: Token) -> None:
+    """Update the name alone: ``save()`` would undo a use, and bring back a deleted token."""
+    using = router.db_for_write(Token)
+    try:
+        # The savepoint keeps the transaction of the admin usable.
+        with transaction.atomic(using=using):
+            is_there = Token.objects.using(using).filter(pk=token.pk).update(name=token.name)
+    except IntegrityError as error:
+        if not is_name_taken(token, token.name):
+            raise
+        raise Conflict(f"The new name of token {token.pk} is taken.") from error
+    if not is_there:
+        raise Conflict(f"Token {token.pk} was deleted.")
 
 
 class TokenAdminMixin(ModelAdmin):
     """What ``TokenAdmin`` adds to a ``ModelAdmin``, Django's own or that of an admin theme."""
 
     form = TokenAdminForm
+    add_form = TokenForm
     details = ("name", "user", "token", "created_at", "last_used_at", "expires_at")
     list_display = details
     list_filter = (StateFilter,)
@@ -68,7 +97,6 @@ class TokenAdminMixin(ModelAdmin):
     search_fields = ("name", "partial", f"user__{get_user_model().USERNAME_FIELD}")
     show_full_result_count = False
     raw_id_fields = ("user",)
-    fields = ("name", "user", "expires_at")
     empty_value_display = _("Never")
     created_template = "admin/access_tokens/token/created.html"
 
@@ -85,10 +113,17 @@ class TokenAdminMixin(ModelAdmin):
         return not lookup.startswith("digest") and super().lookup_allowed(lookup, value, request)
 
     def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
-        return self.fields if obj is None else self.details
+        return ("user", *self.add_form().fields) if obj is None else self.details
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return () if obj is None else self.details[1:]
+
+    def get_form(
+        self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if obj is None:
+            kwargs = {"form": self.add_form} | kwargs
+        return super().get_form(request, obj, change, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"user": request.user.pk} | super().get_changeform_initial_data(request)
@@ -116,22 +151,24 @@ class TokenAdminMixin(ModelAdmin):
             return super().changeform_view(
                 request, object_id, form_url, context | (extra_context or {})
             )
-        except (IntegrityError, ValidationError):
+        except Conflict as conflict:
+            logger.warning("The admin saved nothing. %s", conflict)
             text = _("Nothing was saved, because something changed at the same moment. Try again.")
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
-        if not change:
-            token, secret = Token.objects.create_token(
-                user=obj.user, name=obj.name, expires_at=obj.expires_at
-            )
-            # The history wants the key of the very object that it was given.
-            vars(obj).update(vars(token))
-            request.access_token_secret = secret  # type: ignore[attr-defined]  # for response_add
-        # Not save(): it would write the whole row, and bring back one that was deleted.
-        elif not Token.objects.filter(pk=obj.pk).update(name=obj.name):
-            raise ValidationError("The token was deleted.")
+        if change:
+            rename(obj)
+            return
+        try:
+            token = form.save()
+        except ValidationError as error:
+            raise Conflict(f"A token of user {obj.user_id} was refused.") from error
+        # The inlines and the history go on with the object that they were given.
+        obj.pk = token.pk
+        obj.refresh_from_db(using=token._state.db)
+        request.access_token_secret = form.secret  # type: ignore[attr-defined]  # for response_add
 
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None

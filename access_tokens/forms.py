@@ -1,4 +1,4 @@
-"""The form of the page: a name and, where the site offers it, an expiration."""
+"""The form for a new token: a name and, where the site offers it, an expiration."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
+from .crypto import Secret
 from .models import Token, end_of_day
+
+NAME_TAKEN = _("This user already has a token named “%(name)s”. Choose another name.")
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs alone
-    """Ask for what the owner decides; ``EXPIRY_DAYS`` says which expirations there are."""
+    """Create a token, on the page and in the admin, and keep its ``secret``."""
+
+    secret: Secret
 
     expires_at = forms.TypedChoiceField(
         label=_("Expiration"),
@@ -28,12 +34,15 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
         model = Token
         fields = ("name", "expires_at")
         help_texts = {"name": _("What will use this token? For example, “CI pipeline”.")}
-        error_messages = {"name": {"required": _("Enter a name.")}}
-        widgets = {"name": forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"})}
+        error_messages = {
+            "name": {"required": _("Enter a name.")},
+            # Checked where the form has a field for the user, who may be another.
+            NON_FIELD_ERRORS: {"unique": NAME_TAKEN},
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
+        self.fields["name"].widget.attrs |= {"autofocus": True, "autocomplete": "off"}
         if conf.EXPIRY_DAYS:
             field: Any = self.fields["expires_at"]
             field.required = None not in conf.EXPIRY_DAYS
@@ -51,6 +60,17 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
             # A template of the site may lack the field, which is no wish for a token without end.
             return end_of_day(days)
         return self.cleaned_data["expires_at"]  # type: ignore[no-any-return]  # as any cleaned data
+
+    def save(self, commit: bool = True) -> Token:
+        """Create the token; without ``commit``, only return what it will be."""
+        token: Token = super().save(commit=False)
+        if commit:
+            token, self.secret = Token.objects.create_token(
+                user=token.user, name=token.name, expires_at=token.expires_at
+            )
+            self.instance = token
+            self.save_m2m()
+        return token
 
 
 def expiry_choice(days: int | None) -> tuple[int | str, str]:

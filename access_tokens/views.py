@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
@@ -80,30 +79,26 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
     created_template_name = "access_tokens/token_created.html"
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return super().get_form_kwargs() | {"instance": Token(user=self.request.user)}  # type: ignore[misc]  # logged in
+        token = Token(user=self.request.user)  # type: ignore[misc]  # logged in
+        return super().get_form_kwargs() | {"instance": token, "label_suffix": ""}
 
-    def form_valid(self, form: ModelForm[Any]) -> HttpResponse:
+    def form_valid(self, form: Any) -> HttpResponse:
         usage = usage_of_api(self.request)
         try:
-            token, secret = Token.objects.create_token(
-                user=form.instance.user,
-                name=form.cleaned_data["name"],
-                expires_at=form.cleaned_data.get("expires_at"),
-            )
+            self.object = form.save()
         except ValidationError as error:
             form.add_error(None, error)
             return self.form_invalid(form)
         context = self.get_context_data(
             form=form,
             page_title=str(self.created_page_title),
+            secret=form.secret,
             **usage,
-            token=token,
-            secret=secret,
         )
         # Not a redirect: on its way the secret would have to be stored.
         return TemplateResponse(self.request, self.created_template_name, context)
 
-    def form_invalid(self, form: ModelForm[Any]) -> HttpResponse:
+    def form_invalid(self, form: Any) -> HttpResponse:
         heading = self.get_page_title()
         # As Django's admin does, for those who hear the title first.
         title = gettext("Error: %(title)s") % {"title": heading}

@@ -35,7 +35,7 @@ user = User.objects.create_superuser("ada")
 client = Client(headers={"host": "localhost"})
 client.force_login(user)
 tokens = "/admin/access_tokens/token/"
-new = {"name": "laptop", "user": user.pk, "expires_at_0": "", "expires_at_1": ""}
+new = {"name": "laptop", "user": user.pk, "expires_at": ""}
 print("reveal", client.post(f"{tokens}add/", new).content.decode())
 pk = Token.objects.get().pk
 for page in ("", "?state=never_used", "add/", f"{pk}/change/", f"{pk}/delete/", f"{pk}/history/"):
