@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import display_for_value
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, router, transaction
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
-from .forms import NAME_TAKEN, TokenForm
+from .conf import conf
+from .forms import TokenForm, TokenRenameForm
 from .models import UNUSED_AFTER_DAYS, Token, TokenQuerySet
 from .views import usage_of_api
 
@@ -37,15 +38,21 @@ class Conflict(Exception):
 class StateFilter(admin.SimpleListFilter):
     title = _("state")
     parameter_name = "state"
-    states = {
+    by_use = {
         "never_used": (_("Never used"), TokenQuerySet.never_used),
         "unused": (
             ngettext_lazy("Unused for %(days)d day", "Unused for %(days)d days", UNUSED_AFTER_DAYS),
             TokenQuerySet.unused,
         ),
+    }
+    by_expiry = {
         "expired": (_("Expired"), TokenQuerySet.expired),
         "no_expiry": (_("No expiration"), TokenQuerySet.without_expiry),
     }
+
+    @property
+    def states(self) -> dict[str, tuple[Any, Any]]:
+        return self.by_expiry if conf.LAST_USED_RESOLUTION is None else self.by_use | self.by_expiry
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         days = {"days": UNUSED_AFTER_DAYS}
@@ -56,41 +63,12 @@ class StateFilter(admin.SimpleListFilter):
         return self.states[value][1](queryset) if value in self.states else queryset
 
 
-class TokenAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs alone
-    def clean_name(self) -> str:
-        # On a change the owner is no field of the form, so the constraint is not checked.
-        name: str = self.cleaned_data["name"]
-        if is_name_taken(self.instance, name):
-            raise ValidationError(NAME_TAKEN, code="unique", params={"name": name})
-        return name
-
-
-def is_name_taken(token: Token, name: str) -> bool:
-    """Return whether the owner has another token of that name."""
-    return Token.objects.filter(user=token.user_id, name=name).exclude(pk=token.pk).exists()
-
-
-def rename(token: Token) -> None:
-    """Update the name alone: ``save()`` would undo a use, and bring back a deleted token."""
-    using = router.db_for_write(Token)
-    try:
-        # The savepoint keeps the transaction of the admin usable.
-        with transaction.atomic(using=using):
-            is_there = Token.objects.using(using).filter(pk=token.pk).update(name=token.name)
-    except IntegrityError as error:
-        if not is_name_taken(token, token.name):
-            raise
-        raise Conflict(f"The new name of token {token.pk} is taken.") from error
-    if not is_there:
-        raise Conflict(f"Token {token.pk} was deleted.")
-
-
 class TokenAdminMixin(ModelAdmin):
     """What ``TokenAdmin`` adds to a ``ModelAdmin``, Django's own or that of an admin theme."""
 
-    form = TokenAdminForm
+    form = TokenRenameForm
     add_form = TokenForm
-    details = ("name", "user", "token", "created_at", "last_used_at", "expires_at")
+    details = ("name", "user", "token", "created_at", "last_used", "expires_at")
     list_display = details
     list_filter = (StateFilter,)
     list_select_related = ()
@@ -103,6 +81,13 @@ class TokenAdminMixin(ModelAdmin):
     @admin.display(description=_("token"), ordering="partial")
     def token(self, obj: Token) -> str:
         return format_html('<code class="nowrap" dir="ltr">{}</code>', obj.partial)
+
+    @admin.display(description=_("last used"), ordering="last_used_at")
+    def last_used(self, obj: Token) -> str:
+        if conf.LAST_USED_RESOLUTION is None:
+            return gettext("Not recorded")
+        moment = display_for_value(obj.last_used_at, str(self.get_empty_value_display()))
+        return format_html('<span class="nowrap">{}</span>', moment)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         # Not a join: MariaDB may start it at the users, and then reads and sorts every token.
@@ -158,17 +143,15 @@ class TokenAdminMixin(ModelAdmin):
             return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
-        if change:
-            rename(obj)
-            return
         try:
             token = form.save()
         except ValidationError as error:
-            raise Conflict(f"A token of user {obj.user_id} was refused.") from error
-        # The inlines and the history go on with the object that they were given.
-        obj.pk = token.pk
-        obj.refresh_from_db(using=token._state.db)
-        request.access_token_secret = form.secret  # type: ignore[attr-defined]  # for response_add
+            raise Conflict(f"Token {obj.pk} of user {obj.user_id} was refused.") from error
+        if not change:
+            # The inlines and the history go on with the object that they were given.
+            obj.pk = token.pk
+            obj.refresh_from_db(using=token._state.db)
+            request.access_token_secret = form.secret  # type: ignore[attr-defined]  # for response_add
 
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None

@@ -1,4 +1,4 @@
-"""The form for a new token: a name and, where the site offers it, an expiration."""
+"""The forms: of the page and the admin for a new token, of the admin for another name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import IntegrityError, router, transaction
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -70,6 +71,37 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
             )
             self.instance = token
             self.save_m2m()
+        return token
+
+
+class TokenRenameForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
+    """Change the name alone: saving the row would undo a use, or bring back a deleted token."""
+
+    class Meta:
+        model = Token
+        fields = ("name",)
+
+    def clean_name(self) -> str:
+        # The owner is not in the form, so Django does not check the constraint.
+        name: str = self.cleaned_data["name"]
+        tokens = Token.objects.filter(user=self.instance.user_id, name=name)
+        if tokens.exclude(pk=self.instance.pk).exists():
+            raise ValidationError(NAME_TAKEN, code="unique", params={"name": name})
+        return name
+
+    def save(self, commit: bool = True) -> Token:
+        token: Token = super().save(commit=False)
+        if commit:
+            using = router.db_for_write(Token, instance=token)
+            try:
+                # The savepoint keeps a transaction of the caller usable.
+                with transaction.atomic(using=using):
+                    rows = Token.objects.using(using).filter(pk=token.pk).update(name=token.name)
+            except IntegrityError:
+                self.clean_name()
+                raise
+            if not rows:
+                raise ValidationError("The token was deleted.")
         return token
 
 

@@ -21,8 +21,8 @@ from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 from pytest_django import Settings
 
-from access_tokens.admin import TokenAdmin, TokenAdminForm
-from access_tokens.forms import TokenForm
+from access_tokens.admin import TokenAdmin
+from access_tokens.forms import TokenForm, TokenRenameForm
 from access_tokens.models import Token, end_of_day
 from access_tokens.views import TokenCreateView
 from example_project.models import Note
@@ -81,7 +81,7 @@ def test_list_has_its_columns(admin_client: Client, token: KnownToken) -> None:
     titles = ["Name", "User", "Token", "Created date", "Last used", "Expires"]
     assert page.texts("thead/tr/th/div[@class='text']")[-6:] == titles
     assert page.text("td[@class='field-token']") == token.partial
-    assert page.text("td[@class='field-last_used_at nowrap']") == "Never"
+    assert page.text("td[@class='field-last_used']") == "Never"
     assert page.text("td[@class='field-expires_at nowrap']") == "Never"
 
 
@@ -106,6 +106,20 @@ def test_filter_shows_its_tokens_alone(admin_client: Client, state: str, names: 
     TokenFactory.create(name="expires", expires_at=now + day)
 
     assert set(listed(admin_client, state=state)) == names
+
+
+def test_nothing_is_said_of_uses_that_are_not_recorded(
+    admin_client: Client, token: KnownToken, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"LAST_USED_RESOLUTION": None}
+
+    page = Page(admin_client.get(LIST))
+    assert page.text("td[@class='field-last_used']") == "Not recorded"
+    states = ["All", "Expired", "No expiration"]
+    assert page.texts("details[@data-filter-title='state']/ul/li") == states
+    assert listed(admin_client, state="unused") == ["laptop"]
+    change = Page(admin_client.get(change_url(token)))
+    assert "Not recorded" in change.texts("div[@class='readonly']")
 
 
 def test_filter_offers_four_states(admin_client: Client, token: KnownToken) -> None:
@@ -378,7 +392,7 @@ def test_name_that_is_taken_in_the_same_moment_is_an_error_message(
 
     assert response["Location"] == ADD
     assert messages(admin_client) == [NOTHING_SAVED]
-    assert f"A token of user {token.user.pk} was refused." in caplog.text
+    assert f"Token None of user {token.user.pk} was refused." in caplog.text
     assert Token.objects.get() == token
     assert not LogEntry.objects.exists()
 
@@ -505,7 +519,7 @@ def test_rename_keeps_a_use_that_was_recorded_meanwhile(
 ) -> None:
     now = timezone.now()
 
-    class SlowForm(TokenAdminForm):
+    class SlowForm(TokenRenameForm):
         def clean_name(self) -> str:
             Token.objects.update(last_used_at=now)
             return super().clean_name()
@@ -519,7 +533,7 @@ def test_rename_keeps_a_use_that_was_recorded_meanwhile(
 def test_rename_does_not_bring_back_a_token_that_was_deleted_meanwhile(
     admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class SlowForm(TokenAdminForm):
+    class SlowForm(TokenRenameForm):
         def clean_name(self) -> str:
             name = super().clean_name()
             Token.objects.filter(pk=token.pk).update(id=token.pk + 1)  # gone, for this request
@@ -578,17 +592,18 @@ def test_rename_to_a_name_that_is_taken_in_the_same_moment_is_an_error_message(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class FormThatSawItFree(TokenAdminForm):
-        def clean_name(self) -> str:
-            return str(self.cleaned_data["name"])
+    class SlowForm(TokenRenameForm):
+        def save(self, commit: bool = True) -> Token:
+            if commit:
+                TokenFactory.create(user=token.user, name="server")
+            return super().save(commit)
 
-    TokenFactory.create(user=token.user, name="server")
-    monkeypatch.setattr(TokenAdmin, "form", FormThatSawItFree)
+    monkeypatch.setattr(TokenAdmin, "form", SlowForm)
     response = admin_client.post(change_url(token), {"name": "server"})
 
     assert response["Location"] == change_url(token)
     assert messages(admin_client) == [NOTHING_SAVED]
-    assert f"The new name of token {token.pk} is taken." in caplog.text
+    assert f"Token {token.pk} of user {token.user.pk} was refused." in caplog.text
     assert row(token)["name"] == "laptop"
 
 

@@ -340,6 +340,20 @@ def test_list_gives_best_practices(client: Client, user: User, has_token: bool) 
     ]
 
 
+def test_page_says_that_uses_are_not_recorded(
+    client: Client, user: User, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"LAST_USED_RESOLUTION": None}
+    now = timezone.now()
+    token = TokenFactory.create(user=user, created_at=now - timedelta(days=100))
+
+    page = Page(client.get(LIST))
+    assert page.text("td[@class='at-cell-used']") == "Not recorded"
+    assert "Unused" not in page.body
+    assert "Monitor usage" not in page.body
+    assert "Not recorded" in Page(client.get(delete_url(token.pk))).texts("dl/dd")
+
+
 def test_list_has_pages_of_fifty(client: Client, user: User) -> None:
     tokens = TokenFactory.create_batch(51, user=user)
 

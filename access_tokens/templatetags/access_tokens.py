@@ -62,6 +62,12 @@ def token_name(token: Token | None) -> SafeString:
     return format_html('<bdi data-at-slot="name">{}</bdi>', token.name if token else "")
 
 
+@register.simple_tag
+def uses_are_recorded() -> bool:
+    """Return whether ``last_used_at`` says anything."""
+    return conf.LAST_USED_RESOLUTION is not None
+
+
 @register.filter
 def token_badges(token: Token) -> list[Badge]:
     """Say what the owner should look at: a token that expires soon, has expired or lies unused."""
@@ -74,7 +80,7 @@ def token_badges(token: Token) -> list[Badge]:
         days = (template_localtime(token.expires_at).date() - template_localtime(now).date()).days
         badges.append(Badge(_expires_in(days), "at-tone-warning"))
     unused = (now - (token.last_used_at or token.created_at)).days
-    if conf.LAST_USED_RESOLUTION is not None and unused >= UNUSED_AFTER_DAYS:
+    if uses_are_recorded() and unused >= UNUSED_AFTER_DAYS:
         text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", unused)
         badges.append(Badge(text % {"days": unused}, "at-tone-warning"))
     return badges
