@@ -8,13 +8,14 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.views import RedirectURLMixin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.template.response import TemplateResponse
-from django.urls import get_script_prefix, reverse_lazy
+from django.urls import get_script_prefix
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -26,6 +27,7 @@ from django.views.generic.base import ContextMixin
 from .conf import authentication_classes, conf
 from .forms import TokenForm
 from .models import Token
+from .templatetags.access_tokens import access_tokens_url
 
 
 # Both decorators, and the headers, hold even where the site lacks the middleware for them.
@@ -118,9 +120,16 @@ def usage_of_api(request: HttpRequest) -> dict[str, str]:
     }
 
 
-class TokenDeleteView(OwnTokensMixin, DeleteView):  # type: ignore[type-arg]  # as above
+class TokenDeleteView(RedirectURLMixin, OwnTokensMixin, DeleteView):  # type: ignore[type-arg]  # as above
+    """Ask, delete and lead back to the list, or to the page of the site that ``next`` names."""
+
     http_method_names = ["get", "head", "post", "options"]
-    success_url = reverse_lazy("access_tokens:list")
+
+    def get_default_redirect_url(self) -> str:
+        return str(self.success_url or access_tokens_url(self.request, "list"))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**{"return_url": self.get_success_url()} | kwargs)
 
     def get_page_title(self) -> str:
         return gettext("Delete “%(name)s”?") % {"name": self.object.name}

@@ -194,7 +194,18 @@ def test_table_shows_the_tokens_of_the_user(token: KnownToken) -> None:
     table = page("{% access_tokens_table %}", RequestContext(request_of(token.user), {}))
     assert table.texts("tbody/tr/th") == ["laptop"]
     assert table.text("a[@href='/account/tokens/']") == "Manage access tokens"
+    assert table.text("a[@href='/account/tokens/new/']") == "New Token"
     assert list(table.inline_code()) == []
+
+
+def test_deleting_from_the_table_leads_back_to_its_page(token: KnownToken) -> None:
+    request = request_of(token.user)
+    request.META["QUERY_STRING"] = "tab=<tokens>"
+
+    table = page("{% access_tokens_table %}", {"request": request})
+    assert [field.get("value") for field in table.all("form/input[@name='next']")] == [
+        "/settings/?tab=%3Ctokens%3E"
+    ] * 2
 
 
 def test_table_can_be_used_without_a_request_context(token: KnownToken) -> None:

@@ -10,6 +10,7 @@ import time_machine
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.template import engines
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext, override_script_prefix
 from django.urls import include, path, reverse, reverse_lazy
@@ -55,6 +56,21 @@ HOSTILE_NAMES = [
 
 class KeyAuthentication(AccessTokenAuthentication):
     keyword = "Key"
+
+
+class Nowhere(View):
+    pass
+
+
+class TableView(View):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        source = "{% load access_tokens %}<!DOCTYPE html><title>Profile</title>\n"
+        template = engines["django"].from_string(source + "{% access_tokens_table %}")
+        return HttpResponse(template.render({}, request))
+
+
+class SiteWithoutPages:
+    urlpatterns = [path("", TableView.as_view())]
 
 
 def delete_url(pk: Any) -> str:
@@ -666,6 +682,74 @@ def test_delete_leads_nowhere_else(client: Client, token: KnownToken, query: str
     assert response["Location"] == LIST
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_delete_leads_back_to_where_it_was_asked(
+    client: Client, token: KnownToken, method: str
+) -> None:
+    url = delete_url(token.pk)
+    page = Page(client.get(url, {"next": "/?tab=tokens"}))
+    assert page.text("a[@href='/?tab=tokens'][@autofocus]") == "Cancel"
+
+    response = (
+        client.post(f"{url}?next=/%3Ftab=tokens")
+        if method == "get"
+        else client.post(url, {"next": "/?tab=tokens"})
+    )
+    assert response["Location"] == "/?tab=tokens"
+
+
+# In a namespace of the site.
+
+
+class SiteWithNamespaces:
+    app: list[Any] = [
+        path("tokens/", include("access_tokens.urls")),
+        path("more/", include("access_tokens.urls", namespace="more")),
+        path("profile/", TableView.as_view(), name="profile"),
+    ]
+    urlpatterns = [
+        path("site/", include((app, "site"), namespace="acme")),
+        path("login/", Nowhere.as_view(), name="login"),
+    ]
+
+
+@pytest.mark.parametrize("root", ["/site/tokens/", "/site/more/"])
+def test_pages_work_within_a_namespace(
+    client: Client, token: KnownToken, settings: Settings, root: str
+) -> None:
+    settings.ROOT_URLCONF = SiteWithNamespaces
+    settings.ACCESS_TOKENS = {}
+    delete = f"{root}{token.pk}/delete/"
+
+    page = Page(client.get(root))
+    assert page.one("tbody/tr/td/form").get("action") == delete
+    assert page.text(f"a[@href='{root}new/']") == "New Token"
+    assert Page(client.get(f"{root}new/")).text(f"a[@href='{root}'][@class='at-btn']") == "Cancel"
+    reveal = Page(client.post(f"{root}new/", {"name": "server", "expires_at": ""}))
+    assert reveal.one("a[@data-at-done]").get("href") == root
+    assert Page(client.get(delete)).text("a[@autofocus]") == "Cancel"
+    assert client.post(delete)["Location"] == root
+
+
+def test_table_works_within_a_namespace(
+    client: Client, token: KnownToken, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = SiteWithNamespaces
+
+    page = Page(client.get("/site/profile/"))
+    assert page.one("tbody/tr/td/form").get("action") == f"/site/tokens/{token.pk}/delete/"
+    assert page.text("a[@href='/site/tokens/']") == "Manage access tokens"
+
+
+def test_table_shows_nothing_where_the_pages_are_not_included(
+    client: Client, token: KnownToken, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ROOT_URLCONF = SiteWithoutPages
+
+    assert client.get("/").content.strip() == b"<!DOCTYPE html><title>Profile</title>"
+    assert "access_tokens.urls is not included" in caplog.text
+
+
 # Every page.
 
 
@@ -742,10 +826,6 @@ def test_page_works_without_messages(
     assert list(pages(client, token))
     response = client.post(delete_url(token.pk), follow=True)
     assert Page(response).texts("tbody/tr/th") == ["another"]
-
-
-class Nowhere(View):
-    pass
 
 
 class SiteWithoutAdmin:

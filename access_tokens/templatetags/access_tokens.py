@@ -1,11 +1,14 @@
 """``{% load access_tokens %}``: what the templates of the Access Tokens page are made with."""
 
+import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django import template
-from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.template import Context
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -17,6 +20,7 @@ from django.utils.translation import gettext, ngettext, ngettext_lazy
 from access_tokens.conf import conf
 from access_tokens.models import UNUSED_AFTER_DAYS, Token
 
+logger = logging.getLogger("access_tokens")
 EXPIRES_SOON = timedelta(days=14)
 TABLE_ROWS = 50
 # Whole, since in many languages the unit changes after the word for "ago".
@@ -47,6 +51,23 @@ def at_nonce_attr(context: Context) -> SafeString:
     if nonce is None:
         nonce = getattr(_request(context), "csp_nonce", None)
     return SafeString("") if nonce is None else format_html(' nonce="{}"', str(nonce))
+
+
+@register.simple_tag(takes_context=True, name="access_tokens_url")
+def access_tokens_url_tag(context: Context, name: str, *args: Any) -> str:
+    """Return the URL of a page, by its name in ``access_tokens.urls``."""
+    return access_tokens_url(_request(context), name, *args)
+
+
+def access_tokens_url(request: HttpRequest | None, name: str, *args: Any) -> str:
+    """Reverse within the namespaces of the request, the innermost first, then without them."""
+    match = request and request.resolver_match
+    namespaces = match.namespaces if match else []
+    for depth in range(len(namespaces), 0, -1):
+        with suppress(NoReverseMatch):
+            view = ":".join([*namespaces[:depth], "access_tokens", name])
+            return reverse(view, args=args, current_app=":".join(namespaces))
+    return reverse(f"access_tokens:{name}", args=args, current_app=":".join(namespaces))
 
 
 @register.inclusion_tag("access_tokens/_token_mask.html")
@@ -99,17 +120,25 @@ def time_ago(moment: datetime) -> str:
 def access_tokens_table(context: Context) -> dict[str, Any]:
     """Show the newest tokens of the user who is logged in, for a site's own settings page."""
     request = _request(context)
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or not _is_included(request):
+        return {}
     return {
         "request": request,
+        "return_url": request.get_full_path(),
         "csp_nonce": context.get("csp_nonce"),
-        "token_list": _newest_tokens(getattr(request, "user", None)),
+        "token_list": Token.objects.filter(user=user).defer("digest")[:TABLE_ROWS],
     }
 
 
-def _newest_tokens(user: Any) -> QuerySet[Token] | None:
-    if user is None or not user.is_authenticated:
-        return None
-    return Token.objects.filter(user=user).defer("digest")[:TABLE_ROWS]
+def _is_included(request: HttpRequest) -> bool:
+    try:
+        return bool(access_tokens_url(request, "list"))
+    except NoReverseMatch:
+        logger.warning(
+            "{% access_tokens_table %} shows nothing: access_tokens.urls is not included."
+        )
+        return False
 
 
 def _request(context: Context) -> Any:
