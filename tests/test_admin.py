@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -254,6 +255,19 @@ def test_added_token_is_revealed_once(admin_client: Client, user: User) -> None:
     assert "This is the only time the token is shown." in page.texts("strong")
     assert page.one("a[@data-at-done]").get("href") == LIST
     assert list(page.inline_code()) == []
+
+
+def test_reveal_has_its_heading_where_a_theme_shows_no_title(
+    admin_client: Client, user: User, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin/base_site.html").write_text(
+        "<!DOCTYPE html><title>Theme</title><h3>{% block content_title %}{% endblock %}</h3>"
+        "{% block content %}{% endblock %}"
+    )
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+
+    assert Page(add(admin_client, user)).text("h3") == "Copy your new token"
 
 
 def test_reveal_is_not_stored(admin_client: Client, user: User) -> None:
