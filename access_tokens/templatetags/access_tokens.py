@@ -91,17 +91,11 @@ def uses_are_recorded() -> bool:
 
 @register.filter
 def token_badges(token: Token) -> list[Badge]:
-    """Say what the owner should look at: a token that expires soon, has expired or lies unused."""
-    badges = []
+    """Return the lines under a token's name: when it expires, and that it lies unused."""
     now = timezone.now()
-    if token.expires_at and token.is_expired:
-        expired = date_format(template_localtime(token.expires_at), "DATE_FORMAT")
-        return [Badge(gettext("Expired %(date)s") % {"date": expired}, "at-tone-danger")]
-    if token.expires_at and token.expires_at - now <= EXPIRES_SOON:
-        days = (template_localtime(token.expires_at).date() - template_localtime(now).date()).days
-        badges.append(Badge(_expires_in(days), "at-tone-warning"))
+    badges = [_expiry_badge(token.expires_at, now)]
     unused = (now - (token.last_used_at or token.created_at)).days
-    if uses_are_recorded() and unused >= UNUSED_AFTER_DAYS:
+    if uses_are_recorded() and unused >= UNUSED_AFTER_DAYS and not token.is_expired:
         text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", unused)
         badges.append(Badge(text % {"days": unused}, "at-tone-warning"))
     return badges
@@ -145,7 +139,17 @@ def _request(context: Context) -> Any:
     return context.get("request") or getattr(context, "request", None)
 
 
-def _expires_in(days: int) -> str:
+def _expiry_badge(expires_at: datetime | None, now: datetime) -> Badge:
+    if expires_at is None:
+        return Badge(gettext("No expiration"), "at-tone-neutral")
+    day = template_localtime(expires_at)
+    date = {"date": date_format(day, "DATE_FORMAT")}
+    if expires_at <= now:
+        return Badge(gettext("Expired %(date)s") % date, "at-tone-danger")
+    if expires_at - now > EXPIRES_SOON:
+        return Badge(gettext("Expires %(date)s") % date, "at-tone-neutral")
+    days = (day.date() - template_localtime(now).date()).days
     if days < 1:
-        return gettext("Expires today")
-    return ngettext("Expires in %(days)d day", "Expires in %(days)d days", days) % {"days": days}
+        return Badge(gettext("Expires today"), "at-tone-warning")
+    text = ngettext("Expires in %(days)d day", "Expires in %(days)d days", days)
+    return Badge(text % {"days": days}, "at-tone-warning")
