@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -10,12 +11,12 @@ from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import RedirectURLMixin
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.template.response import TemplateResponse
 from django.urls import get_script_prefix
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -26,8 +27,10 @@ from django.views.generic.base import ContextMixin
 
 from .conf import authentication_classes, conf
 from .forms import TokenForm
-from .models import Token
+from .models import Token, TokenQuerySet
 from .templatetags.access_tokens import access_tokens_url
+
+JUST_CREATED = timedelta(minutes=1)
 
 
 # Both decorators, and the headers, hold even where the site lacks the middleware for them.
@@ -45,7 +48,7 @@ class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
         response.headers.setdefault("Referrer-Policy", referrer_policy())
         return response
 
-    def get_queryset(self) -> QuerySet[Token]:
+    def get_queryset(self) -> TokenQuerySet:
         return Token.objects.filter(user=self.request.user).defer("digest")  # type: ignore[misc]  # logged in
 
     def get_page_title(self) -> str:
@@ -90,7 +93,7 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
             self.object = form.save()
         except ValidationError as error:
             form.add_error(None, error)
-            return self.form_invalid(form)
+            return self.form_invalid(form, just_created=self.get_just_created(form.instance.name))
         context = self.get_context_data(
             form=form,
             page_title=str(self.created_page_title),
@@ -100,11 +103,17 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
         # Not a redirect: on its way the secret would have to be stored.
         return TemplateResponse(self.request, self.created_template_name, context)
 
-    def form_invalid(self, form: Any) -> HttpResponse:
+    def get_just_created(self, name: str) -> Token | None:
+        """Return the token of a form that was sent twice, of which only the second answer shows."""
+        since = timezone.now() - JUST_CREATED
+        tokens = self.get_queryset().filter(name=name, created_at__gt=since)
+        return tokens.never_used().first()
+
+    def form_invalid(self, form: Any, **kwargs: Any) -> HttpResponse:
         heading = self.get_page_title()
         # As Django's admin does, for those who hear the title first.
         title = gettext("Error: %(title)s") % {"title": heading}
-        context = self.get_context_data(form=form, page_title=title, heading=heading)
+        context = self.get_context_data(form=form, page_title=title, heading=heading, **kwargs)
         return self.render_to_response(context)
 
 
@@ -133,6 +142,14 @@ class TokenDeleteView(RedirectURLMixin, OwnTokensMixin, DeleteView):  # type: ig
 
     def get_page_title(self) -> str:
         return gettext("Delete “%(name)s”?") % {"name": self.object.name}
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().post(request, *args, **kwargs)
+        except Http404:
+            # Perhaps another tab did it. A token of another user gets the same answer.
+            messages.info(request, gettext("This token was already deleted."), fail_silently=True)
+            return HttpResponseRedirect(self.get_success_url())
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
