@@ -140,8 +140,6 @@ def tokens(user: User) -> list[KnownToken]:
     ("arguments", "said", "left"),
     [
         (["--name", "laptop"], "Deleted 1 access token.\n", {"server", "phone"}),
-        (["--name", "Laptop"], "Deleted 0 access tokens.\n", {"laptop", "server", "phone"}),
-        (["--name", ""], "Deleted 0 access tokens.\n", {"laptop", "server", "phone"}),
         (["--all"], "Deleted 3 access tokens.\n", set()),
     ],
 )
@@ -158,6 +156,23 @@ def test_tokens_of_the_user_are_deleted(
     assert capsys.readouterr().out == said
     assert set(Token.objects.filter(user=user).values_list("name", flat=True)) == left
     assert Token.objects.exclude(user=user).count() == 1
+
+
+def test_deleting_all_of_none_is_no_error(user: User, capsys: Output) -> None:
+    delete("ada", "--all")
+
+    assert capsys.readouterr().out == "Deleted 0 access tokens.\n"
+
+
+@pytest.mark.parametrize("name", ["Laptop", "", "typo"])
+def test_deleting_a_name_that_does_not_exist_is_an_error(
+    tokens: list[KnownToken], name: str
+) -> None:
+    with pytest.raises(CommandError) as caught:
+        delete("ada", "--name", name)
+
+    assert str(caught.value) == f"ada has no access token {name!r}."
+    assert Token.objects.count() == 4
 
 
 @pytest.mark.parametrize(
