@@ -1,4 +1,4 @@
-"""What the README says about extending: its own code, on the real page."""
+"""The code in the README works as the README says."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import time_machine
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
 from django import forms
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
@@ -32,7 +34,7 @@ NEW = "/account/tokens/new/"
 
 
 def readme_code(start: str) -> str:
-    """Return the code block of the README in which a line starts with ``start``."""
+    """Return the code block of the README that has a line starting with ``start``."""
     blocks: list[str] = re.findall(r"```\w+\n(.*?)```", README, re.DOTALL)
     (block,) = (b for b in blocks if any(line.startswith(start) for line in b.splitlines()))
     return block
@@ -59,7 +61,7 @@ urlpatterns = [*NAMESPACE["urlpatterns"], *example_urlpatterns]
 
 @pytest.fixture
 def templates(settings: Settings, tmp_path: Path) -> Path:
-    """Return a directory of templates that comes before those of the app."""
+    """Return a template directory that is searched before the app's."""
     engine = dict(settings.TEMPLATES[0], DIRS=[tmp_path])
     settings.TEMPLATES = [engine]
     (tmp_path / "access_tokens").mkdir()
@@ -103,7 +105,7 @@ def test_a_base_with_another_block_needs_three_lines(
     assert "Access Tokens</h1>" in html
 
 
-def test_the_table_can_stand_on_a_page_of_the_site(rf: RequestFactory, token: KnownToken) -> None:
+def test_the_table_can_be_on_a_page_of_the_site(rf: RequestFactory, token: KnownToken) -> None:
     request = rf.get("/settings/")
     request.user = token.user
     html = Template(readme_code("{% load access_tokens %}")).render(Context({"request": request}))
@@ -130,9 +132,6 @@ def test_a_form_can_add_a_rule(user: User) -> None:
 def test_a_text_can_be_changed_by_a_catalogue_of_the_site(
     settings: Settings, tmp_path: Path, client: Client, user: User
 ) -> None:
-    from babel.messages.catalog import Catalog
-    from babel.messages.mofile import write_mo
-
     catalogue = Catalog(locale="de")
     catalogue.add("Keep your tokens safe", "Aufpassen!")
     messages = tmp_path / "de/LC_MESSAGES"

@@ -52,6 +52,11 @@ def test_every_file_of_the_package_is_published(published: tuple[Files, Files]) 
         assert files.keys() >= package
 
 
+def test_types_are_published(published: tuple[Files, Files]) -> None:
+    for files in published:
+        assert "access_tokens/py.typed" in files
+
+
 def test_file_that_is_hidden_or_outside_the_package_is_not_published(
     published: tuple[Files, Files],
 ) -> None:
