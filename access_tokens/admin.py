@@ -100,7 +100,7 @@ class TokenAdminMixin(ModelAdmin):
         return not lookup.startswith(DIGESTS) and super().lookup_allowed(lookup, value, request)
 
     def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
-        return ("user", *self.add_form().fields) if obj is None else self.details
+        return (*self.add_form().fields, "user") if obj is None else self.details
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return () if obj is None else self.details[1:]
