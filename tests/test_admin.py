@@ -24,7 +24,8 @@ from pytest_django import Settings
 
 from access_tokens.admin import TokenAdmin
 from access_tokens.forms import TokenForm, TokenRenameForm
-from access_tokens.models import Token, end_of_day
+from access_tokens.limits import end_of_day
+from access_tokens.models import Token
 from access_tokens.views import TokenCreateView
 from example_project.models import Note
 
