@@ -1,4 +1,4 @@
-"""The forms: of the page and the admin for a new token, of the admin for another name."""
+"""The forms of the page and the admin: for a new token, to rotate one and to change one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,31 @@ from .conf import conf
 from .crypto import Secret
 from .limits import end_of_day
 from .models import Token
+from .scopes import join_scopes
 
 NAME_TAKEN = _("This user already has a token named “%(name)s”. Choose another name.")
+
+
+class ScopesField(forms.MultipleChoiceField):
+    """Check boxes for the scopes of the site. The value is what the token stores."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs, choices=lambda: list(conf.SCOPES.items()))
+        self.error_messages["required"] = _("Choose at least one scope.")
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return [name for name in value.split() if name in conf.SCOPES]
+        return value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+    def clean(self, value: Any) -> str | None:
+        names = super().clean(value)
+        return join_scopes(names) if names else None
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -31,10 +54,15 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
         coerce=lambda days: end_of_day(int(days)),
         empty_value=None,
     )
+    scopes = ScopesField(
+        label=_("Scopes"),
+        help_text=_("What the token may do. Choose only what it needs."),
+        initial=["read"],
+    )
 
     class Meta:
         model = Token
-        fields = ("name", "expires_at")
+        fields = ("name", "expires_at", "scopes")
         help_texts = {"name": _("What will use this token? For example, “CI pipeline”.")}
         error_messages = {
             "name": {"required": _("Enter a name.")},
@@ -54,6 +82,10 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
                 self.initial["expires_at"] = conf.EXPIRY_DEFAULT_DAYS
         else:
             del self.fields["expires_at"]
+        if not conf.SCOPES:
+            del self.fields["scopes"]
+        elif self.initial.get("scopes") is None:
+            self.initial["scopes"] = self.fields["scopes"].initial
 
     def clean_expires_at(self) -> datetime | None:
         days, widget = conf.EXPIRY_DEFAULT_DAYS, self.fields["expires_at"].widget
@@ -68,19 +100,35 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
         token: Token = super().save(commit=False)
         if commit:
             token, self.secret = Token.objects.create_token(
-                user=token.user, name=token.name, expires_at=token.expires_at
+                user=token.user,
+                name=token.name,
+                expires_at=token.expires_at,
+                scopes=None if token.scopes is None else token.scopes.split(),
             )
             self.instance = token
             self.save_m2m()
         return token
 
 
-class TokenRenameForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
-    """Change the name alone: saving the row would undo a use, or bring back a deleted token."""
+class TokenChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
+    """Change these columns alone: saving the row would undo a use, or bring back a deleted token."""
+
+    scopes = ScopesField(label=_("Scopes"))
 
     class Meta:
         model = Token
-        fields = ("name",)
+        fields = ("name", "scopes")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not conf.SCOPES:
+            del self.fields["scopes"]
+        elif not self.fields["scopes"].prepare_value(self.instance.scopes):
+            # Whoever changes only the name leaves full access as it is.
+            self.fields["scopes"].required = False
+            if self.instance.scopes is None:
+                text = _("This token has full access. Choose scopes to limit it.")
+                self.fields["scopes"].help_text = text
 
     def clean_name(self) -> str:
         # The owner is not in the form, so Django does not check the constraint.
@@ -94,10 +142,12 @@ class TokenRenameForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
         token: Token = super().save(commit=False)
         if commit:
             using = router.db_for_write(Token, instance=token)
+            columns = {"name"} | ({"scopes"} & set(self.changed_data))
+            changes = {column: getattr(token, column) for column in columns}
             try:
                 # The savepoint keeps a transaction of the caller usable.
                 with transaction.atomic(using=using):
-                    rows = Token.objects.using(using).filter(pk=token.pk).update(name=token.name)
+                    rows = Token.objects.using(using).filter(pk=token.pk).update(**changes)
             except IntegrityError:
                 self.clean_name()
                 raise

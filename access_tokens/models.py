@@ -37,7 +37,7 @@ class Token(models.Model):
     name = NameField(_("name"), max_length=100, error_messages={"blank": _("Enter a name.")})
     digest = models.CharField(_("digest"), max_length=255, editable=False)
     partial = models.CharField(_("token"), max_length=64, editable=False)
-    scopes = models.TextField(null=True, editable=False)  # noqa: DJ001  # null is full access
+    scopes = models.TextField(_("scopes"), null=True, blank=True)  # noqa: DJ001  # null is full access
     created_at = models.DateTimeField(_("created date"), default=timezone.now, editable=False)
     # No index: an update of an indexed column is not HOT on PostgreSQL, and this one is frequent.
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)

@@ -23,7 +23,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from access_tokens.admin import TokenAdmin
-from access_tokens.forms import TokenForm, TokenRenameForm
+from access_tokens.forms import TokenChangeForm, TokenForm
 from access_tokens.limits import end_of_day
 from access_tokens.models import Token
 from access_tokens.views import TokenCreateView
@@ -541,7 +541,7 @@ def test_rename_keeps_a_use_that_was_recorded_meanwhile(
 ) -> None:
     now = timezone.now()
 
-    class SlowForm(TokenRenameForm):
+    class SlowForm(TokenChangeForm):
         def clean_name(self) -> str:
             Token.objects.update(last_used_at=now)
             return super().clean_name()
@@ -555,7 +555,7 @@ def test_rename_keeps_a_use_that_was_recorded_meanwhile(
 def test_rename_does_not_bring_back_a_token_that_was_deleted_meanwhile(
     admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class SlowForm(TokenRenameForm):
+    class SlowForm(TokenChangeForm):
         def clean_name(self) -> str:
             name = super().clean_name()
             Token.objects.filter(pk=token.pk).update(id=token.pk + 1)  # gone, for this request
@@ -614,7 +614,7 @@ def test_rename_to_a_name_that_is_taken_in_the_same_moment_is_an_error_message(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class SlowForm(TokenRenameForm):
+    class SlowForm(TokenChangeForm):
         def save(self, commit: bool = True) -> Token:
             if commit:
                 TokenFactory.create(user=token.user, name="server")
@@ -627,6 +627,60 @@ def test_rename_to_a_name_that_is_taken_in_the_same_moment_is_an_error_message(
     assert messages(admin_client) == [NOTHING_SAVED]
     assert f"Token {token.pk} of user {token.user.pk} was refused." in caplog.text
     assert row(token)["name"] == "laptop"
+
+
+# Scopes.
+
+SCOPES = {"read": "Read", "write": "Read and write", "reports": "Run reports"}
+
+
+@pytest.fixture
+def with_scopes(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_list_shows_scopes(admin_client: Client, token: KnownToken) -> None:
+    TokenFactory.create(scopes=["read", "reports"])
+
+    page = Page(admin_client.get(LIST))
+    assert page.texts("td[@class='field-access']") == ["Read, Run reports", "Full access"]
+    assert "Scopes" in page.texts("thead/tr/th/div[@class='text']")
+    assert listed(admin_client, state="full_access") == ["laptop"]
+
+
+@pytest.mark.usefixtures("with_scopes")
+@pytest.mark.parametrize("scopes", [None, ["read"]])
+def test_who_may_only_view_sees_scopes(db: None, scopes: list[str] | None) -> None:
+    token = TokenFactory.create(scopes=scopes)
+
+    page = Page(staff("view_token").get(change_url(token)))
+    assert ("Read" if scopes else "Full access") in page.texts("div[@class='readonly']")
+    assert not page.all("input[@name='scopes']")
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_scopes_can_be_changed(admin_client: Client, token: KnownToken) -> None:
+    before = row(token)
+
+    admin_client.post(change_url(token), {"name": "laptop", "scopes": ["reports", "read"]})
+    assert row(token) == before | {"scopes": "read reports"}
+
+    page = Page(admin_client.get(change_url(token)))
+    checked = [box.get("value") for box in page.all("input[@name='scopes'][@checked]")]
+    assert checked == ["read", "reports"]
+    response = admin_client.post(change_url(token), {"name": "server"})
+    assert errors(response) == ["Choose at least one scope."]
+    assert row(token) == before | {"scopes": "read reports"}
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_scopes_are_chosen_as_on_the_page(admin_client: Client, user: User) -> None:
+    checked = Page(admin_client.get(ADD)).all("input[@name='scopes'][@checked]")
+    assert [box.get("value") for box in checked] == ["read"]
+    data = {"name": "laptop", "user": user.pk, "expires_at": "", "scopes": ["write"]}
+    admin_client.post(ADD, data)
+    assert Token.objects.get().scopes == "write"
 
 
 # Deleting.

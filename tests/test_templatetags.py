@@ -172,6 +172,48 @@ def test_days_to_the_expiry_are_those_of_the_time_zone() -> None:
             assert token_badges(token)[0].text == "Expires today"
 
 
+# Scopes.
+
+SCOPES = {"read": "Read", "reports": "Run <b>reports</b>"}
+
+
+@time_machine.travel(NOW, tick=False)
+@pytest.mark.parametrize(
+    ("scopes", "days", "badges"),
+    [
+        ("read", 90, ["Read · Expires Feb. 22, 2027"]),
+        ("read reports", None, ["Read, Run <b>reports</b> · No expiration"]),
+        ("read", 2, ["Read", "Expires in 2 days"]),
+        ("read <i>", None, ["Read, <i> (no longer available) · No expiration"]),
+        (None, 90, ["Expires Feb. 22, 2027", "Full access"]),
+        (None, 2, ["Full access", "Expires in 2 days"]),
+    ],
+)
+def test_scopes_are_said_in_one_calm_line(
+    settings: Settings, scopes: str | None, days: int | None, badges: list[str]
+) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+    now = timezone.now()
+    expires_at = None if days is None else now + timedelta(days)
+    token = Token(created_at=now, expires_at=expires_at, scopes=scopes)
+
+    source = "{% for badge in token|token_badges %}<p>{{ badge.text }}</p>{% endfor %}"
+    assert page(source, {"token": token}).texts("p") == badges
+
+
+def test_scope_that_is_gone_is_struck_out(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+
+    html = page("{{ token|token_scopes }}", {"token": Token(scopes="read gone")})
+    assert html.texts("s") == ["gone"]
+
+
+def test_scopes_are_not_said_where_the_site_has_none() -> None:
+    now = timezone.now()
+
+    assert len(token_badges(Token(created_at=now, scopes="read"))) == 1
+
+
 # time_ago
 
 

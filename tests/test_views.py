@@ -429,6 +429,17 @@ def test_page_does_not_select_the_digest(client: Client, token: KnownToken, url:
     assert "digest" not in str(queries.captured_queries)
 
 
+@pytest.mark.parametrize("configured", [{}, {"SCOPES": {"read": "Read", "write": "Write"}}])
+def test_scopes_cost_no_query(
+    client: Client, token: KnownToken, settings: Settings, configured: dict[str, Any]
+) -> None:
+    settings.ACCESS_TOKENS = configured
+
+    with CaptureQueriesContext(connection) as queries:
+        assert ("Full access" in Page(client.get(LIST)).body) == bool(configured)
+    assert len(queries) == 4
+
+
 # The form and the reveal.
 
 
@@ -457,6 +468,19 @@ def test_form_without_choices_asks_for_the_name_alone(client: Client, settings: 
     assert not Page(client.get(CREATE)).all("select")
     secret_of(create(client))
     assert Token.objects.get().expires_at is None
+
+
+def test_form_asks_for_scopes(client: Client, settings: Settings, any_base: None) -> None:
+    settings.ACCESS_TOKENS |= {"SCOPES": {"read": "Read", "write": "Write", "x": "<b>X</b>"}}
+
+    page = Page(client.get(CREATE))
+    assert page.texts("fieldset/legend") == ["Scopes"]
+    assert page.texts("fieldset//label") == ["Read", "Write", "<b>X</b>"]
+    error = Page(create(client))
+    assert "Choose at least one scope." in error.texts("ul[@class='errorlist']/li")
+    assert error.title == "Error: New access token"
+    secret = secret_of(client.post(CREATE, {"name": "laptop", "expires_at": "", "scopes": ["x"]}))
+    assert Token.objects.verify(secret).scopes == "x"
 
 
 def test_token_is_created_for_the_one_who_is_logged_in(client: Client, user: User) -> None:

@@ -11,7 +11,7 @@ from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.timezone import template_localtime  # type: ignore[attr-defined]  # not in the stubs
@@ -41,7 +41,7 @@ register = template.Library()
 class Badge(NamedTuple):
     """A line under a token's name; the tone is a CSS class, never the only signal."""
 
-    text: str
+    text: str | SafeString
     tone: str
 
 
@@ -93,14 +93,28 @@ def uses_are_recorded() -> bool:
 
 @register.filter
 def token_badges(token: Token) -> list[Badge]:
-    """Return the lines under a token's name: when it expires, and that it lies unused."""
+    """Return the lines under a token's name: one, and one for each thing that needs attention."""
     now = timezone.now()
     badges = [_expiry_badge(token.expires_at, now)]
+    if conf.SCOPES:
+        is_limited = token.scopes is not None
+        tone = "at-tone-neutral" if is_limited else "at-tone-warning"
+        badges.insert(0, Badge(token_scopes(token), tone))
     unused = (now - (token.last_used_at or token.created_at)).days
     if uses_are_recorded() and unused >= UNUSED_AFTER_DAYS and not token.is_expired:
         text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", unused)
         badges.append(Badge(text % {"days": unused}, "at-tone-warning"))
-    return badges
+    calm = [badge.text for badge in badges if badge.tone == "at-tone-neutral"]
+    line = [Badge(format_html_join(" · ", "{}", zip(calm)), "at-tone-neutral")] if calm else []
+    return [*line, *(badge for badge in badges if badge.tone != "at-tone-neutral")]
+
+
+@register.filter
+def token_scopes(token: Token) -> SafeString:
+    """Return the labels of the token's scopes; one that ``SCOPES`` no longer has is struck out."""
+    if token.scopes is None:
+        return format_html("{}", gettext("Full access"))
+    return format_html_join(", ", "{}", ((_scope_label(name),) for name in token.scopes.split()))
 
 
 @register.filter
@@ -139,6 +153,13 @@ def _is_included(request: HttpRequest) -> bool:
 
 def _request(context: Context) -> Any:
     return context.get("request") or getattr(context, "request", None)
+
+
+def _scope_label(name: str) -> Any:
+    if name in conf.SCOPES:
+        return conf.SCOPES[name]
+    said = gettext("no longer available")
+    return format_html('<s>{}</s> <span class="at-sr">({})</span>', name, said)
 
 
 def _expiry_badge(expires_at: datetime | None, now: datetime) -> Badge:
