@@ -110,6 +110,26 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
         return token
 
 
+class TokenRotateForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
+    """Rotate the token, on the page and in the admin, and keep its new ``secret``."""
+
+    secret: Secret
+
+    end_previous_now = forms.BooleanField(
+        label=_("The old token may have leaked: stop it now"), label_suffix="", required=False
+    )
+
+    class Meta:
+        model = Token
+        fields = ()
+
+    def save(self, commit: bool = True) -> Token:
+        token: Token = super().save(commit=False)
+        if commit:
+            self.secret = Token.objects.rotate(token, **self.cleaned_data)
+        return token
+
+
 class TokenChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
     """Change these columns alone: saving the row would undo a use, or bring back a deleted token."""
 

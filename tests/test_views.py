@@ -77,6 +77,14 @@ def delete_url(pk: Any) -> str:
     return f"/account/tokens/{pk}/delete/"
 
 
+def rotate_url(pk: Any) -> str:
+    return f"/account/tokens/{pk}/rotate/"
+
+
+def end_previous_url(pk: Any) -> str:
+    return f"/account/tokens/{pk}/end-previous/"
+
+
 @pytest.fixture
 def client(user: User) -> Client:
     client = Client(raise_request_exception=False)
@@ -101,7 +109,7 @@ def secret_of(response: Any) -> str:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", [LIST, CREATE, delete_url(1)])
+@pytest.mark.parametrize("path", [LIST, CREATE, delete_url(1), rotate_url(1), end_previous_url(1)])
 def test_page_needs_a_session(db: None, path: str, method: str) -> None:
     response = getattr(Client(), method)(path)
 
@@ -110,9 +118,9 @@ def test_page_needs_a_session(db: None, path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", ["list", "create", "delete"])
+@pytest.mark.parametrize("kind", ["list", "create", "delete", "rotate", "end_previous"])
 def test_token_does_not_open_the_page(token: KnownToken, kind: str, method: str) -> None:
-    url = reverse(f"access_tokens:{kind}", args=[token.pk] if kind == "delete" else [])
+    url = reverse(f"access_tokens:{kind}", args=[] if kind in {"list", "create"} else [token.pk])
     call = getattr(Client(headers={"Authorization": f"Bearer {token.secret}"}), method)
 
     assert call(url, {"name": "mine"}).status_code == HTTPStatus.FOUND
@@ -174,7 +182,7 @@ def test_pk_that_is_no_number_is_not_found(client: Client, pk: Any) -> None:
 @pytest.mark.parametrize("method", ["get", "head", "options"])
 def test_safe_method_changes_nothing(client: Client, token: KnownToken, method: str) -> None:
     call = getattr(client, method)
-    for url in (LIST, CREATE, delete_url(token.pk)):
+    for url in (LIST, CREATE, delete_url(token.pk), rotate_url(token.pk)):
         assert call(url, {"name": "other", "_method": "delete"}).status_code == HTTPStatus.OK
 
     assert Token.objects.get() == token
@@ -182,7 +190,7 @@ def test_safe_method_changes_nothing(client: Client, token: KnownToken, method: 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "trace"])
 def test_other_method_is_not_allowed(client: Client, token: KnownToken, method: str) -> None:
-    for url in (LIST, CREATE, delete_url(token.pk)):
+    for url in (LIST, CREATE, delete_url(token.pk), rotate_url(token.pk)):
         assert getattr(client, method)(url).status_code == HTTPStatus.METHOD_NOT_ALLOWED
 
     assert Token.objects.get() == token
@@ -202,7 +210,8 @@ def test_csrf_token_is_required(
     client.force_login(user)
 
     assert create(client, "other").status_code == HTTPStatus.FORBIDDEN
-    assert client.post(delete_url(token.pk)).status_code == HTTPStatus.FORBIDDEN
+    for url in (delete_url, rotate_url, end_previous_url):
+        assert client.post(url(token.pk)).status_code == HTTPStatus.FORBIDDEN
     assert Token.objects.get() == token
 
 
@@ -223,6 +232,7 @@ def test_csrf_token_is_in_the_forms(
         return client.post(url, data | {"csrfmiddlewaretoken": field[0].attrib["value"]})
 
     assert post(CREATE, name="other").status_code == HTTPStatus.OK
+    assert post(rotate_url(token.pk)).status_code == HTTPStatus.OK
     assert post(delete_url(token.pk)).status_code == HTTPStatus.FOUND
     assert Token.objects.get().name == "other"
 
@@ -241,6 +251,9 @@ def test_every_response_has_strict_headers(
         "form": client.get(CREATE),
         "error": create(client, ""),
         "reveal": create(client, "other"),
+        "rotation": client.get(rotate_url(token.pk)),
+        "rotated": client.post(rotate_url(token.pk)),
+        "ended": client.post(end_previous_url(token.pk)),
         "confirmation": client.get(delete_url(token.pk)),
         "deleted": client.post(delete_url(token.pk)),
         "log-in": Client().get(LIST),
@@ -328,9 +341,9 @@ def test_row_shows_a_token(client: Client, user: User) -> None:
 def test_bin_says_what_it_deletes(client: Client, token: KnownToken) -> None:
     page = Page(client.get(LIST))
 
-    form = page.one("tbody/tr/td/form")
+    form = page.one("tbody/tr/td/form[@data-at-delete]")
     assert (form.get("method"), form.get("action")) == ("get", delete_url(token.pk))
-    assert page.one("tbody/tr/td/form/button").get("aria-label") == "Delete laptop"
+    assert page.one("tbody/tr/td/form[@data-at-delete]/button").get("aria-label") == "Delete laptop"
 
 
 def test_empty_list_says_so(client: Client, any_base: None) -> None:
@@ -421,10 +434,10 @@ def test_list_costs_a_constant_number_of_queries(
     assert len(for_one) == len(for_many) == 4
 
 
-@pytest.mark.parametrize("url", ["list", "delete"])
+@pytest.mark.parametrize("url", ["list", "delete", "rotate"])
 def test_page_does_not_select_the_digest(client: Client, token: KnownToken, url: str) -> None:
     with CaptureQueriesContext(connection) as queries:
-        client.get(reverse(f"access_tokens:{url}", args=[token.pk] if url == "delete" else []))
+        client.get(reverse(f"access_tokens:{url}", args=[] if url == "list" else [token.pk]))
 
     assert "digest" not in str(queries.captured_queries)
 
@@ -794,7 +807,8 @@ def test_pages_work_within_a_namespace(
     delete = f"{root}{token.pk}/delete/"
 
     page = Page(client.get(root))
-    assert page.one("tbody/tr/td/form").get("action") == delete
+    assert page.one("tbody/tr/td/form[@data-at-delete]").get("action") == delete
+    assert page.all(f"form[@action='{root}{token.pk}/rotate/']")
     assert page.text(f"a[@href='{root}new/']") == "New Token"
     assert Page(client.get(f"{root}new/")).text(f"a[@href='{root}'][@class='at-btn']") == "Cancel"
     reveal = Page(client.post(f"{root}new/", {"name": "server", "expires_at": ""}))
@@ -809,7 +823,10 @@ def test_table_works_within_a_namespace(
     settings.ROOT_URLCONF = SiteWithNamespaces
 
     page = Page(client.get("/site/profile/"))
-    assert page.one("tbody/tr/td/form").get("action") == f"/site/tokens/{token.pk}/delete/"
+    assert (
+        page.one("tbody/tr/td/form[@data-at-delete]").get("action")
+        == f"/site/tokens/{token.pk}/delete/"
+    )
     assert page.text("a[@href='/site/tokens/']") == "Manage access tokens"
 
 
@@ -831,6 +848,9 @@ def pages(client: Client, token: KnownToken) -> dict[str, Page]:
         "form": Page(client.get(CREATE)),
         "error": Page(create(client, "")),
         "reveal": Page(create(client, "another")),
+        "rotation": Page(client.get(rotate_url(token.pk))),
+        "rotated": Page(client.post(rotate_url(token.pk))),
+        "list of one rotated": Page(client.get(LIST)),
         "confirmation": Page(client.get(delete_url(token.pk))),
     }
 
@@ -868,16 +888,20 @@ def test_hostile_name_is_text(client: Client, name: str, any_base: None) -> None
     reveal = Page(create(client, name))
     token = Token.objects.get(name=name)
     confirmation = Page(client.get(delete_url(token.pk)))
+    rotation = Page(client.get(rotate_url(token.pk)))
+    rotated = Page(client.post(rotate_url(token.pk)))
     again = Page(create(client, name))
     listed = Page(client.get(LIST))
     deleted = Page(client.post(delete_url(token.pk), follow=True))
 
-    for page in (reveal, confirmation, again, listed, deleted):
+    for page in (reveal, confirmation, rotation, rotated, again, listed, deleted):
         assert f"“{name}”" in page.body or name in page.texts("tbody/tr/th/bdi")
         assert list(page.inline_code()) == []
         assert not page.all("img")
     assert confirmation.title == f"Delete “{name}”?"
-    assert listed.one("tbody/tr/td/form/button").get("aria-label") == f"Delete {name}"
+    assert (
+        listed.one("tbody/tr/td/form[@data-at-delete]/button").get("aria-label") == f"Delete {name}"
+    )
     assert again.one("input[@name='name']").get("value") == name
 
 

@@ -20,9 +20,9 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import conf
 from ..forms import TokenChangeForm, TokenForm
 from ..managers import DIGESTS
+from ..mixins import usage_of_api
 from ..models import Token
 from ..templatetags.access_tokens import token_scopes
-from ..views import usage_of_api
 from .filters import StateFilter
 
 if TYPE_CHECKING:

@@ -85,6 +85,25 @@ def token_name(token: Token | None) -> SafeString:
     return format_html('<bdi data-at-slot="name">{}</bdi>', token.name if token else "")
 
 
+@register.filter
+def partial_code(partial: str) -> SafeString:
+    """Return the first and last characters of a secret, for use in a sentence."""
+    return format_html('<code class="at-mask" dir="ltr" translate="no">{}</code>', partial)
+
+
+@register.simple_tag
+def rotation_overlap() -> timedelta | None:
+    """Return how long an old token works beside the new one, or None without rotation."""
+    return conf.ROTATION_OVERLAP
+
+
+@register.filter
+def duration(value: timedelta) -> str:
+    """Return a duration in words: "1 day"."""
+    now = timezone.now()
+    return timesince(now - value, now)
+
+
 @register.simple_tag
 def uses_are_recorded() -> bool:
     """Return whether ``last_used_at`` says anything."""
