@@ -15,6 +15,7 @@ from django.views.generic.detail import SingleObjectMixin
 
 from .conf import conf
 from .forms import TokenForm, TokenRotateForm
+from .limits import limit_reached
 from .mixins import OwnTokensMixin, ReturnMixin, RevealMixin
 from .models import Token
 from .querysets import TokenQuerySet
@@ -25,6 +26,10 @@ JUST_CREATED = timedelta(minutes=1)
 class TokenListView(OwnTokensMixin, ListView):  # type: ignore[type-arg]  # generic in the stubs alone
     http_method_names = ["get", "head", "options"]
     paginate_by = 50
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        limit_error = limit_reached(self.get_queryset())
+        return super().get_context_data(**{"limit_error": limit_error} | kwargs)
 
 
 class TokenCreateView(RevealMixin, CreateView):  # type: ignore[type-arg]  # as above
@@ -39,7 +44,8 @@ class TokenCreateView(RevealMixin, CreateView):  # type: ignore[type-arg]  # as 
         return super().get_form_kwargs() | {"instance": token, "label_suffix": ""}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = super().get_context_data(**kwargs)
+        limit_error = limit_reached(self.get_queryset())
+        context = super().get_context_data(**{"limit_error": limit_error} | kwargs)
         name = context["form"].instance.name
         if self.request.method == "POST" and "secret" not in context:
             context["just_created"] = self.get_just_created(name)

@@ -412,6 +412,26 @@ def test_name_that_is_taken_in_the_same_moment_is_an_error_message(
     assert not LogEntry.objects.exists()
 
 
+def test_limit_is_said_at_the_form(
+    admin_client: Client, token: KnownToken, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"MAX_TOKENS_PER_USER": 1}
+
+    response = add(admin_client, token.user, name="other")
+    assert errors(response) == ["This user has reached the limit of 1 token."]
+    assert Page(response).one("input[@name='name']").get("value") == "other"
+    assert Token.objects.count() == 1
+    assert Page(add(admin_client, user_of(admin_client))).all("div[@data-at-secret]")
+
+
+def test_expiration_is_limited(admin_client: Client, user: User, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"MAX_EXPIRY_DAYS": 30}
+
+    assert len(errors(add(admin_client, user, expires_at=""))) == 1
+    assert "at most 30 days from now" in Page(admin_client.get(ADD)).body
+    assert Page(add(admin_client, user, expires_at="30")).all("div[@data-at-secret]")
+
+
 def test_owner_is_preselected(admin_client: Client, admin_user: User) -> None:
     page = Page(admin_client.get(ADD))
 

@@ -177,6 +177,52 @@ def test_only_name_and_expiry_are_asked(user: User) -> None:
     assert (form.instance.user, form.instance.digest) == (user, "")
 
 
+# Policy.
+
+
+@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize(
+    ("configured", "values", "initial"),
+    [
+        ({"MAX_EXPIRY_DAYS": 90}, [7, 30, 60, 90], 90),
+        ({"MAX_EXPIRY_DAYS": 45}, [7, 30, 45], 45),
+        ({"MAX_EXPIRY_DAYS": 5}, [5], 5),
+        ({"MAX_EXPIRY_DAYS": 30, "EXPIRY_DEFAULT_DAYS": 7}, [7, 30], 7),
+        ({"MAX_EXPIRY_DAYS": 60, "EXPIRY_DEFAULT_DAYS": None}, [7, 30, 60], 60),
+        ({"MAX_EXPIRY_DAYS": 60, "EXPIRY_DAYS": []}, [60], 60),
+        ({"MAX_EXPIRY_DAYS": 1000}, [7, 30, 60, 90, 365, 1000], 90),
+    ],
+)
+def test_form_offers_what_the_site_allows(
+    user: User, settings: Settings, configured: dict[str, Any], values: list[int], initial: int
+) -> None:
+    settings.ACCESS_TOKENS = configured
+
+    boxes = [widget.data for widget in unbound()["expires_at"].subwidgets]
+    assert [box["value"] for box in boxes] == values
+    assert [box["value"] for box in boxes if box["selected"]] == [initial]
+    for days in values:
+        fill(user, str(days), expires_at=str(days)).save()
+    fill(user, "omitted").save()
+    assert Token.objects.get(name="omitted").expires_at == end_of_day(initial)
+
+
+@pytest.mark.parametrize("days", ["", "31", "60", "None"])
+def test_later_expiration_is_refused(user: User, settings: Settings, days: str) -> None:
+    settings.ACCESS_TOKENS = {"MAX_EXPIRY_DAYS": 30}
+
+    assert "expires_at" in fill(user, expires_at=days).errors
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [(None, "of this day. "), (1, "at most 1 day from"), (30, "at most 30 days")]
+)
+def test_form_says_the_limit(settings: Settings, limit: int | None, said: str) -> None:
+    settings.ACCESS_TOKENS = {"MAX_EXPIRY_DAYS": limit}
+
+    assert said in str(unbound()["expires_at"].help_text)
+
+
 # Scopes.
 
 SCOPES = {"read": "Read", "write": "Read and write", "reports": "Run reports"}

@@ -71,8 +71,8 @@ def by_manager(client: Client) -> str:
 
 
 CREATORS: dict[str, Callable[[Client], str]] = {
-    "forms.py": by_page,
-    "forms.py, in the admin": by_admin,
+    "forms/__init__.py": by_page,
+    "forms/__init__.py, in the admin": by_admin,
     "management/commands/create_access_token.py": by_command,
     "managers.py": by_manager,
 }

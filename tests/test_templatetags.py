@@ -276,6 +276,14 @@ def test_table_of_a_user_without_tokens_says_so(user: User) -> None:
     assert "You don’t have any access tokens" in [text(p) for p in table.all("p")]
 
 
+def test_table_says_that_the_limit_is_reached(token: KnownToken, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"MAX_TOKENS_PER_USER": 1}
+
+    table = page("{% access_tokens_table %}", {"request": request_of(token.user)})
+    assert table.text("p[@class='at-limit']").startswith("You have reached the limit of 1 token.")
+    assert not table.all("a[@href='/account/tokens/new/']")
+
+
 @pytest.mark.parametrize("context", [{}, {"request": RequestFactory().get("/")}])
 def test_table_of_nobody_is_empty(context: dict[str, Any]) -> None:
     assert render("{% access_tokens_table %}", context).strip() == ""

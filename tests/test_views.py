@@ -484,7 +484,7 @@ def test_form_without_choices_asks_for_the_name_alone(client: Client, settings: 
 
 
 def test_form_asks_for_scopes(client: Client, settings: Settings, any_base: None) -> None:
-    settings.ACCESS_TOKENS |= {"SCOPES": {"read": "Read", "write": "Write", "x": "<b>X</b>"}}
+    settings.ACCESS_TOKENS = settings.ACCESS_TOKENS | {"SCOPES": {"read": "Read", "write": "Write", "x": "<b>X</b>"}}
 
     page = Page(client.get(CREATE))
     assert page.texts("fieldset/legend") == ["Scopes"]
@@ -715,6 +715,81 @@ def test_user_who_is_inactive_but_logged_in_gets_no_token(
     page = Page(create(client))
     assert page.texts("div[@role='alert']") == ["The user is inactive."]
     assert not Token.objects.exists()
+
+
+# As many tokens as the site allows.
+
+LIMIT_REACHED = "You have reached the limit of 1 token. Delete one to make room."
+
+
+@pytest.fixture
+def one_at_most(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = settings.ACCESS_TOKENS | {"MAX_TOKENS_PER_USER": 1}
+
+
+@pytest.mark.usefixtures("any_base", "one_at_most")
+def test_limit_is_said_where_the_button_would_be(client: Client, user: User) -> None:
+    TokenFactory.create()
+    assert Page(client.get(LIST)).text(f"a[@href='{CREATE}']") == "New Token"
+
+    TokenFactory.create(user=user)
+    page = Page(client.get(LIST))
+    assert page.text("p[@class='at-limit']") == LIMIT_REACHED
+    assert not page.all(f"a[@href='{CREATE}']")
+
+
+@pytest.mark.usefixtures("any_base", "one_at_most")
+def test_limit_is_said_in_place_of_the_form(client: Client, token: KnownToken) -> None:
+    Token.objects.update(created_at=timezone.now() - timedelta(hours=1))
+
+    asked, sent = Page(client.get(CREATE)), Page(create(client, "other"))
+    for page in (asked, sent):
+        assert LIMIT_REACHED in page.texts("p")
+        assert not page.all("input[@name='name']")
+    assert not asked.all("div[@role='alert']")
+    assert sent.texts("div[@role='alert']") == [LIMIT_REACHED]
+    assert sent.title == "Error: New access token"
+    assert Token.objects.count() == 1
+
+
+@pytest.mark.usefixtures("one_at_most")
+def test_second_submit_of_the_last_token_says_what_happened(client: Client) -> None:
+    create(client)
+
+    said = Page(create(client)).texts("div[@role='alert']")
+    assert said[0].startswith("“laptop” was created just now")
+    assert said[1] == LIMIT_REACHED
+
+
+@pytest.mark.usefixtures("one_at_most")
+def test_limit_is_enforced_for_the_one_who_is_logged_in(client: Client) -> None:
+    assert secret_of(create(client))
+
+
+@pytest.mark.usefixtures("one_at_most")
+def test_token_that_is_made_in_the_same_moment_counts(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowForm(TokenForm):
+        def save(self, commit: bool = True) -> Token:
+            if commit:
+                TokenFactory.create(user=user)
+            return super().save(commit)
+
+    monkeypatch.setattr(TokenCreateView, "form_class", SlowForm)
+    assert Page(create(client)).texts("div[@role='alert']") == [LIMIT_REACHED]
+    assert Token.objects.count() == 1
+
+
+@pytest.mark.parametrize(("limit", "queries"), [(None, 4), (1, 5)])
+def test_tokens_are_counted_only_with_a_limit(
+    client: Client, token: KnownToken, settings: Settings, limit: int | None, queries: int
+) -> None:
+    settings.ACCESS_TOKENS = {"MAX_TOKENS_PER_USER": limit}
+
+    with CaptureQueriesContext(connection) as captured:
+        client.get(LIST)
+    assert len(captured) == queries
 
 
 # Deleting.

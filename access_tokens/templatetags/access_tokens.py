@@ -18,6 +18,7 @@ from django.utils.timezone import template_localtime  # type: ignore[attr-define
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from access_tokens.conf import conf
+from access_tokens.limits import limit_reached
 from access_tokens.managers import DIGESTS
 from access_tokens.models import Token
 from access_tokens.querysets import UNUSED_AFTER_DAYS
@@ -152,11 +153,13 @@ def access_tokens_table(context: Context) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated or not _is_included(request):
         return {}
+    tokens = Token.objects.filter(user=user).defer(*DIGESTS)
     return {
         "request": request,
         "return_url": request.get_full_path(),
         "csp_nonce": context.get("csp_nonce"),
-        "token_list": Token.objects.filter(user=user).defer(*DIGESTS)[:TABLE_ROWS],
+        "limit_error": limit_reached(tokens),
+        "token_list": tokens[:TABLE_ROWS],
     }
 
 

@@ -8,39 +8,21 @@ from typing import Any
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, router, transaction
-from django.utils.formats import date_format
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext, ngettext_lazy
 
-from .conf import conf
-from .crypto import Secret
-from .limits import end_of_day
-from .models import Token
-from .scopes import join_scopes
+from ..conf import conf
+from ..crypto import Secret
+from ..limits import end_of_day, limit_reached, offered_days, within_limit
+from ..models import Token
+from .fields import ExpiryField, ScopesField
 
 NAME_TAKEN = _("This user already has a token named “%(name)s”. Choose another name.")
-
-
-class ScopesField(forms.MultipleChoiceField):
-    """Check boxes for the scopes of the site. The value is what the token stores."""
-
-    widget = forms.CheckboxSelectMultiple
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs, choices=lambda: list(conf.SCOPES.items()))
-        self.error_messages["required"] = _("Choose at least one scope.")
-
-    def prepare_value(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return [name for name in value.split() if name in conf.SCOPES]
-        return value
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(self.prepare_value(initial), data)
-
-    def clean(self, value: Any) -> str | None:
-        names = super().clean(value)
-        return join_scopes(names) if names else None
+LIMIT_REACHED = ngettext_lazy(
+    "This user has reached the limit of %(limit)d token.",
+    "This user has reached the limit of %(limit)d tokens.",
+    "limit",
+)
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -48,11 +30,9 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
 
     secret: Secret
 
-    expires_at = forms.TypedChoiceField(
+    expires_at = ExpiryField(
         label=_("Expiration"),
         help_text=_("The token stops working at the end of this day. Shorter is safer."),
-        coerce=lambda days: end_of_day(int(days)),
-        empty_value=None,
     )
     scopes = ScopesField(
         label=_("Scopes"),
@@ -73,13 +53,22 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["name"].widget.attrs |= {"autofocus": True, "autocomplete": "off"}
-        if conf.EXPIRY_DAYS:
+        if offered := offered_days():
             field: Any = self.fields["expires_at"]
-            field.required = None not in conf.EXPIRY_DAYS
-            field.choices = [expiry_choice(days) for days in conf.EXPIRY_DAYS]
+            limit = conf.MAX_EXPIRY_DAYS
+            # With a limit, the model says what is wrong with no expiration.
+            field.required = None not in offered and limit is None
+            if limit is not None:
+                field.help_text = ngettext(
+                    "The token stops working at the end of this day, at most %(days)d day from "
+                    "now. Shorter is safer.",
+                    "The token stops working at the end of this day, at most %(days)d days from "
+                    "now. Shorter is safer.",
+                    limit,
+                ) % {"days": limit}
             # A new token has none, which is not what to offer first.
             if self.initial.get("expires_at") is None:
-                self.initial["expires_at"] = conf.EXPIRY_DEFAULT_DAYS
+                self.initial["expires_at"] = within_limit(conf.EXPIRY_DEFAULT_DAYS)
         else:
             del self.fields["expires_at"]
         if not conf.SCOPES:
@@ -88,12 +77,22 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
             self.initial["scopes"] = self.fields["scopes"].initial
 
     def clean_expires_at(self) -> datetime | None:
-        days, widget = conf.EXPIRY_DEFAULT_DAYS, self.fields["expires_at"].widget
+        days, widget = within_limit(conf.EXPIRY_DEFAULT_DAYS), self.fields["expires_at"].widget
         name = self.add_prefix("expires_at")
         if days is not None and widget.value_omitted_from_data(self.data, self.files, name):
             # A template of the site may lack the field, which is no wish for a token without end.
             return end_of_day(days)
         return self.cleaned_data["expires_at"]  # type: ignore[no-any-return]  # as any cleaned data
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned_data = super().clean()
+        user = self.cleaned_data.get("user") or getattr(self.instance, "user", None)
+        error = user and limit_reached(Token.objects.filter(user=user))
+        if error and "user" in self.fields:
+            error = ValidationError(LIMIT_REACHED, code=error.code, params=error.params)
+        if error:
+            raise error
+        return cleaned_data
 
     def save(self, commit: bool = True) -> Token:
         """Create the token; without ``commit``, only return what it will be."""
@@ -174,15 +173,3 @@ class TokenChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
             if not rows:
                 raise ValidationError("The token was deleted.")
         return token
-
-
-def expiry_choice(days: int | None) -> tuple[int | str, str]:
-    """Return a choice that says its date, so that nobody, and no script, has to work it out."""
-    if days is None:
-        return "", gettext("No expiration")
-    if days == 365:
-        length = gettext("1 year")
-    else:
-        length = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
-    date = date_format(end_of_day(days))
-    return days, gettext("%(length)s (%(date)s)") % {"length": length, "date": date}
