@@ -23,7 +23,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from access_tokens.admin import TokenAdmin
-from access_tokens.forms import TokenChangeForm, TokenForm
+from access_tokens.forms import TokenChangeForm, TokenForm, TokenRotateForm
 from access_tokens.limits import end_of_day
 from access_tokens.models import Token
 from access_tokens.views import TokenCreateView
@@ -647,6 +647,147 @@ def test_rename_to_a_name_that_is_taken_in_the_same_moment_is_an_error_message(
     assert messages(admin_client) == [NOTHING_SAVED]
     assert f"Token {token.pk} of user {token.user.pk} was refused." in caplog.text
     assert row(token)["name"] == "laptop"
+
+
+# Rotating.
+
+
+def rotate_url(token: Token) -> str:
+    return f"{LIST}{token.pk}/rotate/"
+
+
+def end_previous_url(token: Token) -> str:
+    return f"{LIST}{token.pk}/end-previous/"
+
+
+def works(secret: str) -> bool:
+    api = Client(headers={"Authorization": f"Bearer {secret}"})
+    return api.get("/api/me/").status_code == HTTPStatus.OK
+
+
+def test_rotation_is_confirmed_first(admin_client: Client, token: KnownToken) -> None:
+    change = Page(admin_client.get(change_url(token)))
+    assert change.text(f"a[@href='{rotate_url(token)}']") == "Rotate"
+
+    page = Page(admin_client.get(rotate_url(token)))
+    assert page.texts("h1") == ["Rotate “laptop”?"]
+    assert f"The old one ({token.partial}) keeps working until" in page.body
+    assert page.text(f"a[@href='{change_url(token)}']") == "Cancel"
+    assert list(page.inline_code()) == []
+    assert row(token)["rotated_at"] is None
+
+
+@pytest.mark.parametrize(("data", "old_works"), [({}, True), ({"end_previous_now": "on"}, False)])
+def test_rotated_secret_is_revealed_once(
+    admin_client: Client, token: KnownToken, data: dict[str, str], old_works: bool
+) -> None:
+    before = dict(admin_client.session)
+
+    response = admin_client.post(rotate_url(token), data)
+    page = Page(response)
+    secret = page.text("div[@data-at-secret]/code")
+    assert page.html.count(secret) == 1
+    assert page.texts("h1") == ["Copy your new token"]
+    assert {"no-store", "private"} <= set(response["Cache-Control"].split(", "))
+    assert dict(admin_client.session) == before
+    assert [works(token.secret), works(secret)] == [old_works, True]
+    entry = LogEntry.objects.get()
+    assert (entry.object_repr, entry.get_change_message()) == ("laptop", "Rotated.")
+
+
+def test_rotation_that_fails_says_why(
+    admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowForm(TokenRotateForm):
+        def clean(self) -> None:
+            Token.objects.update(id=0)
+
+    monkeypatch.setattr(TokenAdmin, "rotate_form", SlowForm)
+    page = Page(admin_client.post(rotate_url(token)))
+    assert page.texts("div[@role='alert']") == [
+        "The token was rotated or deleted at the same time. Try again."
+    ]
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("permission", "is_own", "allowed"),
+    [
+        ("change_token", True, True),
+        ("change_token", False, False),
+        ("view_token", True, False),
+        ("add_token", True, False),
+    ],
+)
+def test_staff_rotate_their_own_tokens_alone(
+    user: User, permission: str, is_own: bool, allowed: bool
+) -> None:
+    client = staff(permission)
+    token = TokenFactory.create(user=user_of(client) if is_own else user)
+
+    for method in ("get", "post"):
+        status = getattr(client, method)(rotate_url(token)).status_code
+        assert status == (HTTPStatus.OK if allowed else HTTPStatus.FORBIDDEN)
+    assert (row(token)["rotated_at"] is not None) == allowed
+    link = client.get(change_url(token)).content.decode()
+    assert (rotate_url(token) in link) == allowed
+
+
+@pytest.mark.parametrize("why", ["off", "expired"])
+def test_rotation_that_is_impossible_is_not_offered(
+    admin_client: Client, token: KnownToken, settings: Settings, why: str
+) -> None:
+    if why == "off":
+        settings.ACCESS_TOKENS = {"ROTATION_OVERLAP": None}
+    else:
+        Token.objects.update(expires_at=timezone.now())
+
+    assert not Page(admin_client.get(change_url(token))).all(f"a[@href='{rotate_url(token)}']")
+    assert admin_client.post(rotate_url(token)).status_code == HTTPStatus.FORBIDDEN
+    assert row(token)["rotated_at"] is None
+
+
+@pytest.mark.parametrize("url", [rotate_url, end_previous_url])
+def test_rotation_of_no_token_is_not_found(admin_client: Client, user: User, url: Any) -> None:
+    assert admin_client.post(url(Token(pk=1))).status_code == HTTPStatus.NOT_FOUND
+    assert Client().post(url(Token(pk=1))).status_code == HTTPStatus.FOUND
+
+
+@pytest.mark.parametrize("url", [rotate_url, end_previous_url])
+def test_rotation_needs_a_csrf_token(admin_user: User, token: KnownToken, url: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+
+    assert client.post(url(token)).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_old_secret_is_ended_by_post_alone(admin_client: Client, token: KnownToken) -> None:
+    assert "at-previous" not in admin_client.get(change_url(token)).content.decode()
+    Token.objects.rotate(token)
+    form = Page(admin_client.get(change_url(token))).one("form[@class='at-previous']")
+    assert f"The old token ({token.previous_partial}) works until" in text(form)
+    assert form.get("action") == end_previous_url(token)
+
+    assert admin_client.get(end_previous_url(token)).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    assert works(token.secret)
+    response = admin_client.post(end_previous_url(token))
+    assert response["Location"] == change_url(token)
+    assert not works(token.secret)
+    assert messages(admin_client) == ["The old token of “laptop” no longer works."]
+    assert LogEntry.objects.get().get_change_message() == (
+        "The old token of “laptop” no longer works."
+    )
+
+
+def test_who_may_only_view_ends_nothing(token: KnownToken) -> None:
+    Token.objects.rotate(token)
+    client = staff("view_token")
+
+    page = Page(client.get(change_url(token)))
+    assert "works until the new one is used" in page.body
+    assert not page.all("form[@class='at-previous']")
+    assert client.post(end_previous_url(token)).status_code == HTTPStatus.FORBIDDEN
+    assert works(token.secret)
 
 
 # Scopes.

@@ -484,7 +484,9 @@ def test_form_without_choices_asks_for_the_name_alone(client: Client, settings: 
 
 
 def test_form_asks_for_scopes(client: Client, settings: Settings, any_base: None) -> None:
-    settings.ACCESS_TOKENS = settings.ACCESS_TOKENS | {"SCOPES": {"read": "Read", "write": "Write", "x": "<b>X</b>"}}
+    settings.ACCESS_TOKENS = settings.ACCESS_TOKENS | {
+        "SCOPES": {"read": "Read", "write": "Write", "x": "<b>X</b>"}
+    }
 
     page = Page(client.get(CREATE))
     assert page.texts("fieldset/legend") == ["Scopes"]

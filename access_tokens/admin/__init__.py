@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,7 +12,6 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -20,16 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import conf
 from ..forms import TokenChangeForm, TokenForm
 from ..managers import DIGESTS
-from ..mixins import usage_of_api
 from ..models import Token
 from ..templatetags.access_tokens import token_scopes
 from .filters import StateFilter
-
-if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Token]
-else:
-    ModelAdmin = object
-
+from .rotation import RotationAdminMixin
 
 logger = logging.getLogger("access_tokens")
 
@@ -38,7 +31,7 @@ class Conflict(Exception):
     """What the form has checked was changed by another request."""
 
 
-class TokenAdminMixin(ModelAdmin):
+class TokenAdminMixin(RotationAdminMixin):
     """What ``TokenAdmin`` adds to a ``ModelAdmin``, Django's own or that of an admin theme."""
 
     form = TokenChangeForm
@@ -51,7 +44,6 @@ class TokenAdminMixin(ModelAdmin):
     show_full_result_count = False
     raw_id_fields = ("user",)
     empty_value_display = _("Never")
-    created_template = "admin/access_tokens/token/created.html"
 
     @admin.display(description=_("token"), ordering="partial")
     def token(self, obj: Token) -> str:
@@ -144,17 +136,7 @@ class TokenAdminMixin(ModelAdmin):
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
     ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "has_view_permission": self.has_view_permission(request),
-            "title": _("Copy your new token"),
-            "token": obj,
-            "secret": request.access_token_secret,  # type: ignore[attr-defined]  # of save_model
-            **usage_of_api(request),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, self.created_template, context)
+        return self.reveal(request, obj, request.access_token_secret)  # type: ignore[attr-defined]  # of save_model
 
 
 @admin.register(Token)
