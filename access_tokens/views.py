@@ -14,7 +14,7 @@ from django.views.generic import CreateView, DeleteView, ListView, UpdateView, V
 from django.views.generic.detail import SingleObjectMixin
 
 from .conf import conf
-from .forms import TokenForm, TokenRotateForm
+from .forms import TokenForm, TokenRotateForm, prefill
 from .limits import limit_reached
 from .mixins import OwnTokensMixin, ReturnMixin, RevealMixin
 from .models import Token
@@ -38,6 +38,9 @@ class TokenCreateView(RevealMixin, CreateView):  # type: ignore[type-arg]  # as 
     model = Token
     form_class = TokenForm
     page_title = _("New access token")
+
+    def get_initial(self) -> dict[str, Any]:
+        return super().get_initial() | prefill(self.request.GET)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         token = Token(user=self.request.user)  # type: ignore[misc]  # logged in

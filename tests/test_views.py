@@ -53,6 +53,8 @@ HOSTILE_NAMES = [
     "]]><!-- </code></dialog>",
 ]
 
+WRITE_REPORTS = ["write", "reports"]
+
 
 class KeyAuthentication(AccessTokenAuthentication):
     keyword = "Key"
@@ -717,6 +719,84 @@ def test_user_who_is_inactive_but_logged_in_gets_no_token(
     page = Page(create(client))
     assert page.texts("div[@role='alert']") == ["The user is inactive."]
     assert not Token.objects.exists()
+
+
+# A link to a form that is filled in.
+
+
+def filled(client: Client, query: str) -> tuple[str | None, list[str | None], list[str | None]]:
+    """Return what the form holds for a visitor who followed a link with this query."""
+    response = client.get(f"{CREATE}?{query}")
+    assert response.status_code == HTTPStatus.OK
+    page = Page(response)
+    assert not page.all("ul[@class='errorlist']")
+    assert list(page.inline_code()) == []
+    assert not page.all("img")
+    assert not Token.objects.exists()
+    return (
+        page.one("input[@name='name']").get("value"),
+        [option.get("value") for option in page.all("option[@selected]")],
+        [box.get("value") for box in page.all("input[@name='scopes'][@checked]")],
+    )
+
+
+@pytest.fixture
+def with_scopes(settings: Settings) -> None:
+    scopes = {"read": "Read", "write": "Write", "reports": "Run reports"}
+    settings.ACCESS_TOKENS = {"SCOPES": scopes}
+
+
+@pytest.mark.usefixtures("with_scopes")
+@pytest.mark.parametrize(
+    ("query", "name", "days", "scopes"),
+    [
+        ("", None, "90", ["read"]),
+        ("name=CI+pipeline&days=30&scopes=write+reports", "CI pipeline", "30", WRITE_REPORTS),
+        ("scopes=reports,write", None, "90", WRITE_REPORTS),
+        ("name=+laptop+", "laptop", "90", ["read"]),
+        # Hostile text is text.
+        ("name=%22%3E%3Cimg%20src=x%20onerror=alert(1)%3E", HOSTILE_NAMES[1], "90", ["read"]),
+        # The last of several is meant.
+        ("name=a&name=b&days=7&days=30&scopes=read&scopes=write", "b", "30", ["write"]),
+        # What is impossible is ignored.
+        (f"name={'a' * 10_000}", None, "90", ["read"]),
+        ("name=a%00b&days=%00&scopes=%00", None, "90", ["read"]),
+        ("name=%E2%80%AEgnp", None, "90", ["read"]),
+        ("name=%FF%FE&scopes=%FF", "\ufffd\ufffd", "90", ["read"]),
+        ("days=8", None, "90", ["read"]),
+        ("days=-7", None, "90", ["read"]),
+        ("days=None&scopes=None", None, "90", ["read"]),
+        ("days=", None, "90", ["read"]),
+        (f"days={'9' * 10_000}", None, "90", ["read"]),
+        ("scopes=admin+Read+*", None, "90", ["read"]),
+        ("scopes=admin+write", None, "90", ["write"]),
+        ("user=1&digest=x&expires_at=7&end=1", None, "90", ["read"]),
+    ],
+)
+def test_link_fills_the_form(
+    client: Client, query: str, name: str | None, days: str, scopes: list[str]
+) -> None:
+    assert filled(client, query) == (name, [days], scopes)
+
+
+def test_link_asks_for_no_scopes_where_the_site_has_none(client: Client) -> None:
+    assert filled(client, "scopes=write") == (None, ["90"], [])
+
+
+def test_link_cannot_exceed_the_limit(client: Client, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"MAX_EXPIRY_DAYS": 30}
+
+    assert filled(client, "days=365")[1] == ["30"]
+
+
+def test_sent_form_counts_and_not_its_link(client: Client) -> None:
+    data = {"name": "laptop", "expires_at": ""}
+
+    secret_of(client.post(f"{CREATE}?name=other&days=7", data))
+    assert Token.objects.values_list("name", "expires_at").get() == ("laptop", None)
+    page = Page(client.post(f"{CREATE}?name=other", {"name": ""}))
+    assert page.title == "Error: New access token"
+    assert page.one("input[@name='name']").get("value") is None
 
 
 # As many tokens as the site allows.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, router, transaction
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
 
@@ -107,6 +109,20 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
             self.instance = token
             self.save_m2m()
         return token
+
+
+def prefill(query: QueryDict) -> dict[str, Any]:
+    """Return the initial values that a link to the form asks for, of those that are possible."""
+    initial: dict[str, Any] = {}
+    with suppress(ValidationError):
+        initial["name"] = Token._meta.get_field("name").clean(query.get("name", ""), None)
+    offered = {str(days): days for days in offered_days()}
+    if days := offered.get(query.get("days", "")):
+        initial["expires_at"] = days
+    asked = query.get("scopes", "").replace(",", " ").split()
+    if scopes := [name for name in conf.SCOPES if name in asked]:
+        initial["scopes"] = scopes
+    return initial
 
 
 class TokenRotateForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
