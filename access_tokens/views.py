@@ -71,6 +71,11 @@ class TokenRotateView(RevealMixin, UpdateView):  # type: ignore[type-arg]  # as 
         tokens = super().get_queryset()
         return tokens.none() if conf.ROTATION_OVERLAP is None else tokens
 
+    def form_invalid(self, form: Any) -> HttpResponse:
+        # Another request may have changed or deleted the token.
+        self.object = self.get_object()
+        return super().form_invalid(form)
+
     def get_page_title(self) -> str:
         return gettext("Rotate “%(name)s”?") % {"name": self.object.name}
 

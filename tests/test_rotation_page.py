@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -154,29 +155,56 @@ def test_second_submit_shows_the_last_secret(client: Client, token: KnownToken) 
     assert [works(secret) for secret in (token.secret, first, last)] == [True, False, True]
 
 
-@pytest.mark.parametrize("why", ["conflict", "expired"])
-def test_rotation_that_fails_shows_no_secret_and_says_why(
-    client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch, any_base: None, why: str
+def rotate_before_the_update(other: Token) -> Any:
+    """Return a wrapper of queries in which another request rotates the token first."""
+    is_done = []
+
+    def wrapper(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("UPDATE") and "previous_digest" in sql and not is_done:
+            is_done.append(True)
+            Token.objects.rotate(other)
+        return execute(sql, *args)
+
+    return connection.execute_wrapper(wrapper)
+
+
+def test_rotation_at_the_same_time_shows_one_secret_and_an_error(
+    client: Client, token: KnownToken, any_base: None
 ) -> None:
-    changes: dict[str, dict[str, Any]] = {"conflict": {"id": 0}, "expired": {"expires_at": NOW}}
-
-    class SlowForm(TokenRotateForm):
-        def clean(self) -> None:
-            Token.objects.update(**changes[why])
-
-    monkeypatch.setattr(TokenRotateView, "form_class", SlowForm)
-    page = Page(client.post(rotate_url(token.pk)))
+    with rotate_before_the_update(token):
+        page = Page(client.post(rotate_url(token.pk)))
 
     assert page.title == "Error: Rotate “laptop”?"
     assert page.texts("h1") == ["Rotate “laptop”?"]
     assert page.texts("div[@role='alert']") == [
-        {
-            "conflict": "The token was rotated or deleted at the same time. Try again.",
-            "expired": "The token has expired.",
-        }[why]
+        "The token was rotated or deleted at the same time. Try again."
     ]
     assert not page.all("*[@data-at-secret]")
+    assert "The token of the last rotation was never used." in page.body
+    assert secret_of(client.post(rotate_url(token.pk)))
+    assert works(token.secret)
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_token_that_expired_or_was_deleted_meanwhile_is_not_rotated(
+    client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch, is_deleted: bool
+) -> None:
+    class SlowForm(TokenRotateForm):
+        def clean(self) -> None:
+            changes: dict[str, Any] = {"id": 0} if is_deleted else {"expires_at": NOW}
+            Token.objects.update(**changes)
+
+    monkeypatch.setattr(TokenRotateView, "form_class", SlowForm)
+    response = client.post(rotate_url(token.pk))
+
     assert Token.objects.get().rotated_at is None
+    if is_deleted:
+        assert response.status_code == HTTPStatus.NOT_FOUND
+    else:
+        page = Page(response)
+        assert page.texts("div[@role='alert']") == ["The token has expired."]
+        assert "Rotate token" not in page.texts("button")
+        assert page.text(f"a[@href='{LIST}'][@class='at-btn']") == "Cancel"
 
 
 @pytest.mark.parametrize("is_superuser", [False, True])
