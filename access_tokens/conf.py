@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
+AUTHENTICATION_CLASS: Final = "access_tokens.authentication.AccessTokenAuthentication"
 DEFAULTS: Final[Mapping[str, Any]] = {
     "PREFIX": "pat",
     "LAST_USED_RESOLUTION": timedelta(seconds=1),
@@ -56,3 +58,21 @@ class Settings:
 
 
 conf = Settings()
+
+
+def authentication_classes() -> list[Any]:
+    """Return Django REST framework's default classes, with None for each that isn't of this app."""
+    framework = getattr(settings, "REST_FRAMEWORK", {})
+    return [own_class(entry) for entry in framework.get("DEFAULT_AUTHENTICATION_CLASSES") or ()]
+
+
+def own_class(entry: Any) -> Any:
+    """Return an entry, a class or its path, as a class if it is ours or a subclass."""
+    try:
+        cls = import_string(entry) if isinstance(entry, str) else entry
+    except (ImportError, ValueError):
+        return None  # DRF says so itself.
+    bases = getattr(cls, "__mro__", ())
+    # By name: importing our class would import DRF.
+    is_own = any(f"{c.__module__}.{c.__qualname__}" == AUTHENTICATION_CLASS for c in bases)
+    return cls if is_own else None

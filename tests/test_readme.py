@@ -28,7 +28,7 @@ def commands() -> Iterable[str]:
 
 
 def check_ids() -> Iterable[str]:
-    source = (PACKAGE / "checks.py").read_text()
+    source = "".join(path.read_text() for path in (PACKAGE / "checks").glob("*.py"))
     return (f"access_tokens.{number}" for number in set(re.findall(r"[EW]\d{3}", source)))
 
 

@@ -1,0 +1,133 @@
+"""System checks of the settings. Each names what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+from django.utils.functional import Promise
+
+from ..conf import DEFAULTS, conf, user_settings
+from ..crypto import PREFIX_PATTERN
+
+LONGEST_EXPIRY = 36_500
+# A scope-token of OAuth (RFC 6749, 3.3).
+SCOPE_PATTERN = r"[\x21\x23-\x5B\x5D-\x7E]+"
+
+
+def is_prefix(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(PREFIX_PATTERN, value) is not None
+
+
+def is_duration(value: Any) -> bool:
+    return value is None or (isinstance(value, timedelta) and value >= timedelta(0))
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def is_url(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"(https?:/)?/\S*", value) is not None
+
+
+def is_expiry(value: Any) -> bool:
+    return value is None or (type(value) is int and 1 <= value <= LONGEST_EXPIRY)
+
+
+def is_expiry_list(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and all(map(is_expiry, value))
+        and len(set(value)) == len(value)
+    )
+
+
+def is_limit(value: Any) -> bool:
+    return value is None or (type(value) is int and value >= 1)
+
+
+def is_scopes(value: Any) -> bool:
+    return isinstance(value, dict) and (
+        not value
+        or (
+            {"read", "write"} <= value.keys()
+            and all(isinstance(n, str) and re.fullmatch(SCOPE_PATTERN, n) for n in value)
+            and all(is_text(label) or isinstance(label, Promise) for label in value.values())
+        )
+    )
+
+
+# Per key: the id of its error, the test of its value and what the value must be.
+RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
+    "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
+    "LAST_USED_RESOLUTION": ("E004", is_duration, "a timedelta that is not negative, or None"),
+    "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", bool.__instancecheck__, "True or False"),
+    "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
+    "API_URL": ("E006", is_url, "a path that starts with a slash, as '/api/', or a URL"),
+    "EXPIRY_DAYS": (
+        "E007",
+        is_expiry_list,
+        f"a list of different numbers of days (1 to {LONGEST_EXPIRY}) and None for no expiration",
+    ),
+    "EXPIRY_DEFAULT_DAYS": ("E008", is_expiry, f"a number of days (1 to {LONGEST_EXPIRY}) or None"),
+    "MAX_EXPIRY_DAYS": ("E013", is_expiry, f"a number of days (1 to {LONGEST_EXPIRY}) or None"),
+    "MAX_TOKENS_PER_USER": ("E014", is_limit, "a number of at least 1, or None"),
+    "ROTATION_OVERLAP": ("E015", is_duration, "a timedelta that is not negative, or None"),
+    "SCOPES": (
+        "E016",
+        is_scopes,
+        "a dictionary from names to labels that has 'read' and 'write'. A name has no spaces, "
+        "quotes, backslashes or characters beyond ASCII",
+    ),
+    "EMAIL_ON_CREATION": ("E017", bool.__instancecheck__, "True or False"),
+}
+
+
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Check each key of ``ACCESS_TOKENS`` and its value."""
+    configured = user_settings()
+    if not isinstance(configured, dict):
+        return [
+            Error(
+                "ACCESS_TOKENS is not a dictionary.",
+                hint='For example: ACCESS_TOKENS = {"PREFIX": "pat"}.',
+                id="access_tokens.E001",
+            )
+        ]
+    errors = [*unknown_keys(configured), *wrong_values(configured)]
+    return errors or list(unlisted_default())
+
+
+def unknown_keys(configured: Collection[Any]) -> Iterator[CheckMessage]:
+    for key in configured:
+        if key not in DEFAULTS:
+            near = difflib.get_close_matches(str(key).upper(), DEFAULTS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"The keys are {', '.join(DEFAULTS)}."
+            yield Error(
+                f"There is no setting ACCESS_TOKENS[{key!r}].", hint=hint, id="access_tokens.E002"
+            )
+
+
+def wrong_values(configured: dict[Any, Any]) -> Iterator[CheckMessage]:
+    for key, (number, is_right, expected) in RULES.items():
+        if key in configured and not is_right(configured[key]):
+            yield Error(
+                f"ACCESS_TOKENS[{key!r}] is {configured[key]!r}.",
+                hint=f"It must be {expected}.",
+                id=f"access_tokens.{number}",
+            )
+
+
+def unlisted_default() -> Iterator[CheckMessage]:
+    if conf.EXPIRY_DAYS and conf.EXPIRY_DEFAULT_DAYS not in conf.EXPIRY_DAYS:
+        yield Error(
+            f"ACCESS_TOKENS['EXPIRY_DEFAULT_DAYS'] is {conf.EXPIRY_DEFAULT_DAYS!r}, "
+            "which is not among ACCESS_TOKENS['EXPIRY_DAYS'].",
+            hint=f"Choose one of {', '.join(map(repr, conf.EXPIRY_DAYS))}.",
+            id="access_tokens.E009",
+        )
