@@ -36,7 +36,7 @@ def templates() -> Iterable[str]:
     root = PACKAGE / "templates"
     return (
         path.relative_to(root).as_posix()
-        for path in root.rglob("*.html")
+        for path in root.rglob("*.*")
         # Of the icons, the pattern of their names is enough.
         if path.parent.name != "icons"
     )
