@@ -1,11 +1,12 @@
 PYTHON ?= python3
 VENV ?= .venv
-DJANGO ?=# another Django than the newest, for example Django~=6.0.0
+DJANGO ?=# the newest Django, or for example Django~=6.0.0
+DRF ?=# the newest Django REST framework, or for example djangorestframework~=3.16.0
 PORT ?= 8000
 
 bin := $(VENV)/bin
 ready := $(VENV)/.ready
-identity := $(strip $(PYTHON) $(DJANGO))
+identity := $(strip $(PYTHON) $(DJANGO) $(DRF))
 driver := $(if $(filter postgres%,$(DATABASE_URL)),postgresql)$(if $(filter mysql%,$(DATABASE_URL)),mariadb)
 installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 
@@ -17,14 +18,14 @@ help: ## List the targets
 demo: $(installed) ## Serve the example project (PORT=8000)
 	@$(bin)/python manage.py demo $(PORT)
 
-# On a server some tests measure what connections do to each other, so there they run alone.
+# On a server, some tests measure how connections affect each other, so they don't run in parallel.
 test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_URL
 	$(bin)/pytest --cov $(if $(driver),,--numprocesses=auto) $(ARGS)
 
-test-browser: $(installed) $(VENV)/.ready-browser ## Run the tests of the page in Chromium
+test-browser: $(installed) $(VENV)/.ready-browser ## Test the pages in Chromium
 	$(bin)/pytest tests/browser $(ARGS)
 
-pictures: $(installed) $(VENV)/.ready-browser ## Take the pictures of the documentation
+pictures: $(installed) $(VENV)/.ready-browser ## Take the screenshots of the README
 	$(bin)/pytest tests/browser/pictures.py
 
 bench: $(installed) $(VENV)/.ready-bench ## Compare with the peers, on the same database (ARGS=--help)
@@ -40,11 +41,12 @@ check: $(installed) $(VENV)/.ready-browser ## Lint, check types, imports, migrat
 	$(bin)/python manage.py check --fail-level WARNING
 	@$(MAKE) wheel
 
-# The wheel must hold every file of the package, and the example project must run on it
-# with the checkout out of reach. Django comes from the development environment by a .pth
-# file; the .pth file there that leads to the checkout is not followed from this one.
+# The wheel must contain every file of the package and no untracked one, and the example project
+# must run on it without the checkout. A .pth file makes the packages of the development
+# environment importable, but not the checkout, which is installed there by another .pth file.
 wheel: site = $$($(1)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 wheel: $(installed) ## Build the wheel and run the example project on it
+	@! git ls-files --others --exclude-standard access_tokens | grep . || { echo "Untracked files would be in the wheel."; exit 1; }
 	rm -rf dist
 	$(bin)/hatchling build --target wheel
 	$(bin)/python -m venv dist/venv
@@ -59,13 +61,13 @@ format: $(ready) ## Format the code and the templates
 	$(bin)/ruff format
 	find access_tokens example_project -name '*.html' -exec $(bin)/djade {} +
 
-messages: $(installed) ## Update the translations: new strings in, old ones out, compiled
+messages: $(installed) ## Update and compile the translations
 	$(bin)/python -m scripts.messages
 
-clean: ## Remove everything that the other targets made
+clean: ## Remove everything that the other targets create
 	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache db.sqlite3 dist
 
-# The environment is stale when pyproject.toml is newer or PYTHON or DJANGO is another.
+# The environment is out of date when pyproject.toml is newer, or PYTHON, DJANGO or DRF has changed.
 ifneq ($(shell cat $(ready) 2>/dev/null),$(identity))
 .PHONY: $(ready)
 endif
@@ -73,7 +75,7 @@ $(ready): pyproject.toml
 	@echo 'Installing into $(VENV) ...'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(bin)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(bin)/python -m pip install --quiet --group dev --editable . $(DJANGO:%='%')
+	@$(bin)/python -m pip install --quiet --group dev --editable . $(DJANGO:%='%') $(DRF:%='%')
 	@echo '$(identity)' > $@
 
 $(VENV)/.ready-%: $(ready)

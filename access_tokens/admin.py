@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import display_for_value
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
+from .forms import TokenForm, TokenRenameForm
 from .managers import DIGESTS
-from .models import Token, name_taken_error
-from .querysets import TokenQuerySet
+from .models import Token
+from .querysets import UNUSED_AFTER_DAYS, TokenQuerySet
+from .views import usage_of_api
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Token]
@@ -26,52 +30,66 @@ else:
     ModelAdmin = object
 
 
+logger = logging.getLogger("access_tokens")
+
+
+class Conflict(Exception):
+    """What the form has checked was changed by another request."""
+
+
 class StateFilter(admin.SimpleListFilter):
     title = _("state")
     parameter_name = "state"
-    states = {
+    by_use = {
         "never_used": (_("Never used"), TokenQuerySet.never_used),
-        "unused": (_("Unused for 90 days"), TokenQuerySet.unused),
+        "unused": (
+            ngettext_lazy("Unused for %(days)d day", "Unused for %(days)d days", UNUSED_AFTER_DAYS),
+            TokenQuerySet.unused,
+        ),
+    }
+    by_expiry = {
         "expired": (_("Expired"), TokenQuerySet.expired),
         "no_expiry": (_("No expiration"), TokenQuerySet.without_expiry),
     }
 
+    @property
+    def states(self) -> dict[str, tuple[Any, Any]]:
+        return self.by_expiry if conf.LAST_USED_RESOLUTION is None else self.by_use | self.by_expiry
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(value, label) for value, (label, _state) in self.states.items()]
+        days = {"days": UNUSED_AFTER_DAYS}
+        return [(value, label % days) for value, (label, _state) in self.states.items()]
 
     def queryset(self, request: HttpRequest, queryset: TokenQuerySet) -> TokenQuerySet:  # type: ignore[override]  # what the manager makes
         value = self.value()
         return self.states[value][1](queryset) if value in self.states else queryset
 
 
-class TokenAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs alone
-    def clean_name(self) -> str:
-        # On a change the owner is no field of the form, so the constraint is not checked.
-        name: str = self.cleaned_data["name"]
-        tokens = Token.objects.filter(user=self.instance.user_id, name=name)
-        if tokens.exclude(pk=self.instance.pk).exists():
-            raise name_taken_error(name)
-        return name
-
-
 class TokenAdminMixin(ModelAdmin):
     """What ``TokenAdmin`` adds to a ``ModelAdmin``, Django's own or that of an admin theme."""
 
-    form = TokenAdminForm
-    details = ("name", "user", "token", "created_at", "last_used_at", "expires_at")
+    form = TokenRenameForm
+    add_form = TokenForm
+    details = ("name", "user", "token", "created_at", "last_used", "expires_at")
     list_display = details
     list_filter = (StateFilter,)
     list_select_related = ()
     search_fields = ("name", "partial", f"user__{get_user_model().USERNAME_FIELD}")
     show_full_result_count = False
     raw_id_fields = ("user",)
-    fields = ("name", "user", "expires_at")
     empty_value_display = _("Never")
     created_template = "admin/access_tokens/token/created.html"
 
     @admin.display(description=_("token"), ordering="partial")
     def token(self, obj: Token) -> str:
         return format_html('<code class="nowrap" dir="ltr">{}</code>', obj.partial)
+
+    @admin.display(description=_("last used"), ordering="last_used_at")
+    def last_used(self, obj: Token) -> str:
+        if conf.LAST_USED_RESOLUTION is None:
+            return gettext("Not recorded")
+        moment = display_for_value(obj.last_used_at, str(self.get_empty_value_display()))
+        return format_html('<span class="nowrap">{}</span>', moment)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         # Not a join: MariaDB may start it at the users, and then reads and sorts every token.
@@ -82,10 +100,17 @@ class TokenAdminMixin(ModelAdmin):
         return not lookup.startswith(DIGESTS) and super().lookup_allowed(lookup, value, request)
 
     def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
-        return self.fields if obj is None else self.details
+        return (*self.add_form().fields, "user") if obj is None else self.details
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return () if obj is None else self.details[1:]
+
+    def get_form(
+        self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if obj is None:
+            kwargs = {"form": self.add_form} | kwargs
+        return super().get_form(request, obj, change, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"user": request.user.pk} | super().get_changeform_initial_data(request)
@@ -93,7 +118,7 @@ class TokenAdminMixin(ModelAdmin):
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> Any:
-        if db_field.name == "user" and not request.user.is_superuser:
+        if db_field.name == "user" and not getattr(request.user, "is_superuser", False):
             # A token acts as its owner, so nobody else may have it.
             users = get_user_model()._default_manager.filter(pk=request.user.pk)  # type: ignore[misc]  # logged in
             kwargs |= {"queryset": users, "widget": forms.Select, "empty_label": None}
@@ -113,22 +138,22 @@ class TokenAdminMixin(ModelAdmin):
             return super().changeform_view(
                 request, object_id, form_url, context | (extra_context or {})
             )
-        except (IntegrityError, ValidationError):
+        except Conflict as conflict:
+            logger.warning("The admin saved nothing. %s", conflict)
             text = _("Nothing was saved, because something changed at the same moment. Try again.")
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
+        try:
+            token = form.save()
+        except ValidationError as error:
+            raise Conflict(f"Token {obj.pk} of user {obj.user_id} was refused.") from error
         if not change:
-            token, secret = Token.objects.create_token(
-                user=obj.user, name=obj.name, expires_at=obj.expires_at
-            )
-            # The history wants the key of the very object that it was given.
-            vars(obj).update(vars(token))
-            request.access_token_secret = secret  # type: ignore[attr-defined]  # for response_add
-        # Not save(): it would write the whole row, and bring back one that was deleted.
-        elif not Token.objects.filter(pk=obj.pk).update(name=obj.name):
-            raise ValidationError("The token was deleted.")
+            # The inlines and the history go on with the object that they were given.
+            obj.pk = token.pk
+            obj.refresh_from_db(using=token._state.db)
+            request.access_token_secret = form.secret  # type: ignore[attr-defined]  # for response_add
 
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
@@ -140,7 +165,7 @@ class TokenAdminMixin(ModelAdmin):
             "title": _("Copy your new token"),
             "token": obj,
             "secret": request.access_token_secret,  # type: ignore[attr-defined]  # of save_model
-            "api_url": request.build_absolute_uri(conf.API_URL),
+            **usage_of_api(request),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, self.created_template, context)

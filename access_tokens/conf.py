@@ -41,7 +41,7 @@ class Settings:
     LAST_USED_RESOLUTION: timedelta | None
     LAST_USED_SYNCHRONOUS_COMMIT: bool
     BASE_TEMPLATE: str
-    API_URL: str
+    API_URL: Any
     EXPIRY_DAYS: list[int | None] | tuple[int | None, ...]
     EXPIRY_DEFAULT_DAYS: int | None
     MAX_EXPIRY_DAYS: int | None

@@ -31,11 +31,11 @@ def latest_expiration() -> datetime | None:
 
 def validate_expiration(expires_at: datetime | None) -> None:
     """Raise ``ValidationError`` for an expiration that is past or later than the site allows."""
-    if expires_at is not None and expires_at <= timezone.now():
-        raise ValidationError(_("The expiration must be in the future."), code="past")
     latest = latest_expiration()
-    if latest is not None and (expires_at is None or expires_at > latest):
-        raise ValidationError(
+    if expires_at is not None and expires_at <= timezone.now():
+        error = ValidationError(_("The expiration must be in the future."), code="past")
+    elif latest is not None and (expires_at is None or expires_at > latest):
+        error = ValidationError(
             ngettext_lazy(
                 "The token must expire within %(days)d day.",
                 "The token must expire within %(days)d days.",
@@ -44,6 +44,9 @@ def validate_expiration(expires_at: datetime | None) -> None:
             code="max_expiry",
             params={"days": conf.MAX_EXPIRY_DAYS},
         )
+    else:
+        return
+    raise ValidationError({"expires_at": error})
 
 
 def check_number(tokens: TokenQuerySet, user: User) -> None:
@@ -55,7 +58,7 @@ def check_number(tokens: TokenQuerySet, user: User) -> None:
     if limit is None:
         return
     # Of two requests at the same time, the second waits here until the first has created.
-    users = type(user)._base_manager.using(tokens.db).select_for_update(no_key=True)
+    users = type(user)._base_manager.using(tokens.db).select_for_update()
     users.filter(pk=user.pk).values_list("pk").get()
     # A locking read, since MariaDB may count what was there when the transaction began.
     if len(tokens.select_for_update().filter(user=user).values_list("pk")) >= limit:

@@ -88,10 +88,7 @@ class Token(models.Model):
         super().clean()
         if not self._state.adding:
             return
-        try:
-            validate_expiration(self.expires_at)
-        except ValidationError as error:
-            raise ValidationError({"expires_at": error}) from None
+        validate_expiration(self.expires_at)
         if self.user_id is not None and not self.user.is_active:
             raise ValidationError(_("The user is inactive."), code="inactive")
 

@@ -49,13 +49,17 @@ def join_scopes(names: Collection[str]) -> str:
 
     Raise ``ValidationError`` for no name and for one that ``SCOPES`` lacks.
     """
+    errors = [
+        ValidationError(
+            _("There is no scope “%(name)s”."), code="unknown_scope", params={"name": name}
+        )
+        for name in names
+        if name not in conf.SCOPES
+    ]
     if not names:
-        raise ValidationError(_("Choose at least one scope."), code="required")
-    for name in names:
-        if name not in conf.SCOPES:
-            raise ValidationError(
-                _("There is no scope “%(name)s”."), code="unknown_scope", params={"name": name}
-            )
+        errors = [ValidationError(_("Choose at least one scope."), code="required")]
+    if errors:
+        raise ValidationError({"scopes": errors})
     return " ".join(name for name in conf.SCOPES if name in names)
 
 

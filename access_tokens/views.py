@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.views import RedirectURLMixin
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
-from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
 from django.template.response import TemplateResponse
-from django.urls import reverse_lazy
+from django.urls import get_script_prefix
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -21,10 +25,14 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.generic import CreateView, DeleteView, ListView
 from django.views.generic.base import ContextMixin
 
-from .conf import conf
+from .conf import authentication_classes, conf
 from .forms import TokenForm
 from .managers import DIGESTS
 from .models import Token
+from .querysets import TokenQuerySet
+from .templatetags.access_tokens import access_tokens_url
+
+JUST_CREATED = timedelta(minutes=1)
 
 
 # Both decorators, and the headers, hold even where the site lacks the middleware for them.
@@ -39,10 +47,10 @@ class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
         response = super().dispatch(request, *args, **kwargs)
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "same-origin")
+        response.headers.setdefault("Referrer-Policy", referrer_policy())
         return response
 
-    def get_queryset(self) -> QuerySet[Token]:
+    def get_queryset(self) -> TokenQuerySet:
         return Token.objects.filter(user=self.request.user).defer(*DIGESTS)  # type: ignore[misc]  # logged in
 
     def get_page_title(self) -> str:
@@ -52,6 +60,14 @@ class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
         title = kwargs.setdefault("page_title", self.get_page_title())
         defaults = {"at_base_template": conf.BASE_TEMPLATE, "heading": title}
         return super().get_context_data(**defaults | kwargs)
+
+
+def referrer_policy() -> str:
+    """Return the stricter of the site's policy and ``same-origin``."""
+    policies = settings.SECURE_REFERRER_POLICY or ""
+    # Of several, a browser takes the last one that it knows.
+    *_others, last = policies.split(",") if isinstance(policies, str) else policies
+    return "no-referrer" if last.strip() == "no-referrer" else "same-origin"
 
 
 class TokenListView(OwnTokensMixin, ListView):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -70,43 +86,72 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
     created_template_name = "access_tokens/token_created.html"
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return super().get_form_kwargs() | {"instance": Token(user=self.request.user)}  # type: ignore[misc]  # logged in
+        token = Token(user=self.request.user)  # type: ignore[misc]  # logged in
+        return super().get_form_kwargs() | {"instance": token, "label_suffix": ""}
 
-    def form_valid(self, form: ModelForm[Any]) -> HttpResponse:
-        api_url = self.request.build_absolute_uri(conf.API_URL)
+    def form_valid(self, form: Any) -> HttpResponse:
+        usage = usage_of_api(self.request)
         try:
-            token, secret = Token.objects.create_token(
-                user=form.instance.user,
-                name=form.cleaned_data["name"],
-                expires_at=form.cleaned_data.get("expires_at"),
-            )
+            self.object = form.save()
         except ValidationError as error:
             form.add_error(None, error)
-            return self.form_invalid(form)
+            return self.form_invalid(form, just_created=self.get_just_created(form.instance.name))
         context = self.get_context_data(
             form=form,
             page_title=str(self.created_page_title),
-            api_url=api_url,
-            token=token,
-            secret=secret,
+            secret=form.secret,
+            **usage,
         )
         # Not a redirect: on its way the secret would have to be stored.
         return TemplateResponse(self.request, self.created_template_name, context)
 
-    def form_invalid(self, form: ModelForm[Any]) -> HttpResponse:
+    def get_just_created(self, name: str) -> Token | None:
+        """Return the token of a form that was sent twice, of which only the second answer shows."""
+        since = timezone.now() - JUST_CREATED
+        tokens = self.get_queryset().filter(name=name, created_at__gt=since)
+        return tokens.never_used().first()
+
+    def form_invalid(self, form: Any, **kwargs: Any) -> HttpResponse:
         heading = self.get_page_title()
         # As Django's admin does, for those who hear the title first.
         title = gettext("Error: %(title)s") % {"title": heading}
-        context = self.get_context_data(form=form, page_title=title, heading=heading)
+        context = self.get_context_data(form=form, page_title=title, heading=heading, **kwargs)
         return self.render_to_response(context)
 
 
-class TokenDeleteView(OwnTokensMixin, DeleteView):  # type: ignore[type-arg]  # as above
+def usage_of_api(request: HttpRequest) -> dict[str, str]:
+    """Return what the ``curl`` line under a new token says."""
+    url = conf.API_URL
+    if isinstance(url, str) and re.match(r"/(?!/)", url):
+        url = get_script_prefix() + url[1:]
+    keywords = (cls.keyword for cls in authentication_classes() if cls)
+    return {
+        "api_url": request.build_absolute_uri(resolve_url(url)),
+        "keyword": next(keywords, "Bearer"),
+    }
+
+
+class TokenDeleteView(RedirectURLMixin, OwnTokensMixin, DeleteView):  # type: ignore[type-arg]  # as above
+    """Ask, delete and lead back to the list, or to the page of the site that ``next`` names."""
+
     http_method_names = ["get", "head", "post", "options"]
-    success_url = reverse_lazy("access_tokens:list")
+
+    def get_default_redirect_url(self) -> str:
+        return str(self.success_url or access_tokens_url(self.request, "list"))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**{"return_url": self.get_success_url()} | kwargs)
 
     def get_page_title(self) -> str:
         return gettext("Delete “%(name)s”?") % {"name": self.object.name}
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().post(request, *args, **kwargs)
+        except Http404:
+            # Perhaps another tab did it. A token of another user gets the same answer.
+            messages.info(request, gettext("This token was already deleted."), fail_silently=True)
+            return HttpResponseRedirect(self.get_success_url())
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)

@@ -1,54 +1,39 @@
-"""How time is measured: interleaved, and compared within the same round.
+"""How time is measured: the calls take turns, and only times of the same round are compared.
 
-On a busy machine the time of a call varies more than what is to be told apart. So each round runs
-all contestants in turn, every time in another order, and a ratio is the median of the ratios
-within the rounds: whatever slowed a round slowed all of it.
+On a busy machine, the time of a call varies more than the differences of interest. So each round
+runs all calls, in random order, and a ratio is the median of the ratios within the rounds:
+whatever slows down a round slows down all of it.
 """
-
-from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
 from statistics import median
 from time import perf_counter
 
-from .report import progress
-
-# Long enough for the clock, and short enough for the next contestant to meet the same machine.
-SECONDS_PER_SAMPLE = 0.01
-
+Call = Callable[[], object]
 Samples = dict[str, list[float]]
 
+# Long enough for the clock, and short enough for all calls of a round to meet the same machine.
+SECONDS_PER_SAMPLE = 0.01
 
-def measure(calls: Mapping[str, Callable[[], object]], rounds: int, title: str) -> Samples:
+
+def measure(calls: Mapping[str, Call], rounds: int) -> Samples:
     """Return the seconds that each of ``calls`` took in each round."""
-    repetitions = {name: calibrate(call) for name, call in calls.items()}
     samples: Samples = {name: [] for name in calls}
-    order = list(calls)
-    for number in range(1, rounds + 1):
-        progress(f"{title}: round {number} of {rounds}")
-        random.shuffle(order)
-        for name in order:
-            samples[name].append(sample(calls[name], repetitions[name]))
-    progress("")
+    for _ in range(rounds):
+        for name in random.sample(list(calls), len(calls)):
+            samples[name].append(sample(calls[name]))
     return samples
 
 
-def calibrate(call: Callable[[], object]) -> int:
-    """Return how many calls make a sample, and warm up what they use."""
-    return max(1, round(SECONDS_PER_SAMPLE / median(sample(call, 1) for _ in range(20))))
-
-
-def sample(call: Callable[[], object], repetitions: int) -> float:
-    start = perf_counter()
-    for _ in range(repetitions):
+def sample(call: Call) -> float:
+    start, seconds, repetitions = perf_counter(), 0.0, 0
+    while seconds < SECONDS_PER_SAMPLE:
         call()
-    return (perf_counter() - start) / repetitions
+        repetitions += 1
+        seconds = perf_counter() - start
+    return seconds / repetitions
 
 
 def ratio(samples: Samples, name: str, reference: str) -> float:
     return median(a / b for a, b in zip(samples[name], samples[reference], strict=True))
-
-
-def microseconds(samples: Samples, name: str) -> float:
-    return median(samples[name]) * 1e6

@@ -1,4 +1,4 @@
-"""The looks: the same pages in the base templates of different sites."""
+"""The looks of the example project: the same pages with different base templates."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ THEMES = {"auto": "Auto", "light": "Light", "dark": "Dark"}
 
 
 def look(request: HttpRequest) -> dict[str, Any]:
-    """Tell the templates which look and which theme the visitor chose."""
+    """Return the look and the theme that the visitor chose, and the choices."""
     look = chosen(request, "look", LOOKS)
     return {
         "look": look,

@@ -1,4 +1,4 @@
-"""The settings of the example project, and of the tests."""
+"""The settings of the example project and of the tests."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import dj_database_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-SECRET_KEY = "insecure-key-of-a-demo-that-never-leaves-this-machine"
+SECRET_KEY = "insecure-key-for-a-demo-that-only-runs-locally"
 
 DEBUG = os.environ.get("DEBUG", "1") == "1"
 

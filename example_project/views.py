@@ -31,7 +31,7 @@ class LookView(RedirectURLMixin, View):
 
 
 class IndexView(APIView):
-    """What this API offers."""
+    """The endpoints of this API."""
 
     def get(self, request: Request) -> Response:
         names = ["me", "notes", "error"]
@@ -39,7 +39,7 @@ class IndexView(APIView):
 
 
 class MeView(APIView):
-    """Who is asking, and with which access token."""
+    """Your username, and the access token in use."""
 
     def get(self, request: Request) -> Response:
         token = request.auth.name if isinstance(request.auth, Token) else None
@@ -47,7 +47,7 @@ class MeView(APIView):
 
 
 class NoteListView(generics.ListCreateAPIView[Note]):
-    """The notes of whoever is asking."""
+    """Your notes."""
 
     serializer_class = NoteSerializer
 
@@ -59,7 +59,7 @@ class NoteListView(generics.ListCreateAPIView[Note]):
 
 
 class ErrorView(APIView):
-    """A request that fails has used its access token all the same."""
+    """An endpoint that fails. The use of the access token is recorded all the same."""
 
     def get(self, request: Request) -> NoReturn:
         raise RuntimeError("This endpoint always fails.")

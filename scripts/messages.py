@@ -1,7 +1,7 @@
-"""Bring the catalogues of ``access_tokens/locale`` up to date with the strings of the package.
+"""Update the catalogues in ``access_tokens/locale`` from the strings of the package.
 
-A string that is new gets an empty translation, one that is gone goes. For a new language, add it
-to ``LANGUAGES``, run this, and give its catalogue the plural forms of Django's own.
+New strings get an empty translation, and strings that are gone are removed. To add a language,
+add it to ``LANGUAGES``, run this, and copy the plural forms of Django's catalogue into the new one.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from django.utils.translation.template import templatize
 
 PACKAGE: Final = Path(__file__).resolve().parent.parent / "access_tokens"
 LANGUAGES: Final = ("ar", "de", "es", "fr", "ja", "pt_BR", "zh_Hans")
-# Per function, which arguments are the context ("c"), the message and its plural.
+# The positions of the context ("c"), the message and its plural among a function's arguments.
 KEYWORDS: Final[dict[str, Any]] = {
     **dict.fromkeys(["_", "gettext", "gettext_lazy"]),
     **dict.fromkeys(["ngettext", "ngettext_lazy"], (1, 2)),
     **dict.fromkeys(["pgettext", "pgettext_lazy"], ((1, "c"), 2)),
     **dict.fromkeys(["npgettext", "npgettext_lazy"], ((1, "c"), 2, 3)),
 }
-# The others name dates, people and versions, which differ where the translations do not.
+# The other headers contain dates, people and versions, which change without the translations.
 HEADERS: Final = ("Language", "Plural-Forms", "MIME-Version", "Content-Type")
 
 
@@ -43,13 +43,13 @@ def po_path(language: str) -> Path:
 
 
 def extract_messages() -> Catalog:
-    """Return every message of the Python code and the templates, with the files it is in."""
+    """Return all messages in the Python code and the templates, with the files they're in."""
     messages = Catalog()
     templates = {*PACKAGE.glob("templates/**/*.html"), *PACKAGE.glob("templates/**/*.txt")}
     for path in sorted([*PACKAGE.rglob("*.py"), *templates]):
         code = path.read_text(encoding="utf-8")
         if path in templates:
-            # What templatize() returns is Python but for its indentation.
+            # templatize() returns Python code with wrong indentation.
             code = "\n".join(map(str.strip, templatize(code).split("\n")))
         location = (path.relative_to(PACKAGE).as_posix(), 0)
         found = extract("python", BytesIO(code.encode()), KEYWORDS, ["Translators"])
@@ -59,12 +59,12 @@ def extract_messages() -> Catalog:
 
 
 def update_catalog(language: str, messages: Catalog) -> Catalog:
-    """Return ``messages`` with the translations that are in the .po file."""
+    """Return ``messages`` with the translations from the .po file."""
     old = Catalog(locale=language)
     if po_path(language).exists():
         old = read_po(BytesIO(po_path(language).read_bytes()), locale=language)
     catalog = PackageCatalog(locale=language, fuzzy=False)
-    catalog.header_comment = "# After a change here or of the strings: make messages"
+    catalog.header_comment = "# After changing this file or a string, run: make messages"
     catalog.mime_headers = old.mime_headers
     for message in messages:
         known = old.get(message.id, message.context)

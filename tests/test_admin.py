@@ -4,22 +4,30 @@ import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, models
 from django.db.models import Model
 from django.test import Client, RequestFactory
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 from pytest_django import Settings
 
-from access_tokens.admin import TokenAdmin, TokenAdminForm
+from access_tokens.admin import TokenAdmin
+from access_tokens.forms import TokenForm, TokenRenameForm
+from access_tokens.limits import end_of_day
 from access_tokens.models import Token
+from access_tokens.views import TokenCreateView
+from example_project.models import Note
 
 from .factories import KnownToken, TokenFactory, UserFactory
 from .html import Page, text
@@ -48,7 +56,7 @@ def user_of(client: Client) -> User:
 
 
 def add(client: Client, owner: User, **data: str) -> Any:
-    fields = {"name": "laptop", "user": str(owner.pk), "expires_at_0": "", "expires_at_1": ""}
+    fields = {"name": "laptop", "user": str(owner.pk), "expires_at": ""}
     return client.post(ADD, fields | data)
 
 
@@ -75,7 +83,7 @@ def test_list_has_its_columns(admin_client: Client, token: KnownToken) -> None:
     titles = ["Name", "User", "Token", "Created date", "Last used", "Expires"]
     assert page.texts("thead/tr/th/div[@class='text']")[-6:] == titles
     assert page.text("td[@class='field-token']") == token.partial
-    assert page.text("td[@class='field-last_used_at nowrap']") == "Never"
+    assert page.text("td[@class='field-last_used']") == "Never"
     assert page.text("td[@class='field-expires_at nowrap']") == "Never"
 
 
@@ -100,6 +108,20 @@ def test_filter_shows_its_tokens_alone(admin_client: Client, state: str, names: 
     TokenFactory.create(name="expires", expires_at=now + day)
 
     assert set(listed(admin_client, state=state)) == names
+
+
+def test_nothing_is_said_of_uses_that_are_not_recorded(
+    admin_client: Client, token: KnownToken, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"LAST_USED_RESOLUTION": None}
+
+    page = Page(admin_client.get(LIST))
+    assert page.text("td[@class='field-last_used']") == "Not recorded"
+    states = ["All", "Expired", "No expiration"]
+    assert page.texts("details[@data-filter-title='state']/ul/li") == states
+    assert listed(admin_client, state="unused") == ["laptop"]
+    change = Page(admin_client.get(change_url(token)))
+    assert "Not recorded" in change.texts("div[@class='readonly']")
 
 
 def test_filter_offers_four_states(admin_client: Client, token: KnownToken) -> None:
@@ -236,6 +258,19 @@ def test_added_token_is_revealed_once(admin_client: Client, user: User) -> None:
     assert list(page.inline_code()) == []
 
 
+def test_reveal_has_its_heading_where_a_theme_shows_no_title(
+    admin_client: Client, user: User, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin/base_site.html").write_text(
+        "<!DOCTYPE html><title>Theme</title><h3>{% block content_title %}{% endblock %}</h3>"
+        "{% block content %}{% endblock %}"
+    )
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+
+    assert Page(add(admin_client, user)).text("h3") == "Copy your new token"
+
+
 def test_reveal_is_not_stored(admin_client: Client, user: User) -> None:
     before = dict(admin_client.session)
 
@@ -261,23 +296,80 @@ def test_form_offers_to_save_alone(admin_client: Client) -> None:
     assert not page.all("input[@name='_addanother']") + page.all("input[@name='_continue']")
 
 
-def test_expiry_may_be_chosen(admin_client: Client, user: User) -> None:
-    add(admin_client, user, expires_at_0="2099-12-31", expires_at_1="12:00:00")
+@time_machine.travel("2026-11-24 12:00:00Z", tick=False)
+def test_expiry_is_chosen_as_on_the_page(admin_client: Client, user: User) -> None:
+    page = Page(admin_client.get(ADD))
+    add(admin_client, user, expires_at="7")
 
-    token = Token.objects.get()
-    assert token.expires_at is not None
-    assert token.expires_at.isoformat() == "2099-12-31T12:00:00+00:00"
+    assert page.one("select[@name='expires_at']/option[@selected]").get("value") == "90"
+    assert Token.objects.get().expires_at == end_of_day(7)
 
 
-@pytest.mark.parametrize("use_tz", [True, False])
-def test_expiry_in_the_past_is_refused(
-    admin_client: Client, user: User, settings: Settings, use_tz: bool
+def test_form_without_choices_has_no_expiry(
+    admin_client: Client, user: User, settings: Settings
 ) -> None:
-    settings.USE_TZ = use_tz
+    settings.ACCESS_TOKENS = {"EXPIRY_DAYS": []}
 
-    response = add(admin_client, user, expires_at_0="2000-01-01", expires_at_1="12:00:00")
-    assert "The expiration must be in the future." in errors(response)
-    assert not Token.objects.exists()
+    assert not Page(admin_client.get(ADD)).all("select[@name='expires_at']")
+    add(admin_client, user)
+    assert Token.objects.get().expires_at is None
+
+
+class UsageForm(TokenForm):
+    usage = forms.CharField()
+
+    def save(self, commit: bool = True) -> Token:
+        token = super().save(commit)
+        if commit:
+            Note.objects.create(user=token.user, text=f"{token.pk}: {self.cleaned_data['usage']}")
+        return token
+
+
+@pytest.mark.parametrize("url", [ADD, "/account/tokens/new/"])
+def test_field_of_a_subclass_is_stored_by_page_and_admin(
+    admin_client: Client, admin_user: User, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(TokenAdmin, "add_form", UsageForm)
+    monkeypatch.setattr(TokenCreateView, "form_class", UsageForm)
+
+    assert Page(admin_client.get(url)).all("input[@name='usage']")
+    data = {"name": "laptop", "user": admin_user.pk, "expires_at": "", "usage": "builds"}
+    response = admin_client.post(url, data)
+    token = Token.objects.verify(Page(response).text("div[@data-at-secret]/code"))
+    assert Note.objects.get().text == f"{token.pk}: builds"
+
+
+@pytest.mark.parametrize("text", ["", "builds"])
+@isolate_apps("example_project")
+def test_token_is_created_only_with_its_inlines(
+    admin_client: Client, user: User, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    saved = []
+
+    class Label(models.Model):
+        token = models.OneToOneField(Token, models.DO_NOTHING, related_name="+")
+        text = models.CharField(max_length=10)
+
+        class Meta:
+            app_label = "example_project"
+
+        def __str__(self) -> str:
+            return self.text
+
+        def save(self, *args: Any, **kwargs: Any) -> None:
+            saved.append(self.token)
+
+    class LabelInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in the stubs alone
+        model = Label
+        min_num = 1
+
+    monkeypatch.setattr(TokenAdmin, "inlines", [LabelInline])
+    # The admin numbers an inline whose relation has no name.
+    inline = {"-1-TOTAL_FORMS": "1", "-1-INITIAL_FORMS": "0", "-1-0-text": text}
+    response = add(admin_client, user, **inline)
+
+    assert list(Token.objects.all()) == saved
+    assert len(saved) == Page(response).html.count("data-at-secret") == (1 if text else 0)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a" * 101, "a\nb", "\u202ea", "\u200b"])
@@ -287,7 +379,9 @@ def test_bad_name_is_refused(admin_client: Client, user: User, name: str) -> Non
 
 
 def test_taken_name_is_refused(admin_client: Client, token: KnownToken) -> None:
-    assert any("“laptop”" in error for error in errors(add(admin_client, token.user)))
+    assert errors(add(admin_client, token.user)) == [
+        "This user already has a token named “laptop”. Choose another name."
+    ]
     assert Token.objects.get() == token
 
 
@@ -299,17 +393,21 @@ def test_inactive_user_is_refused(admin_client: Client, user: User) -> None:
 
 
 def test_name_that_is_taken_in_the_same_moment_is_an_error_message(
-    admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
+    admin_client: Client,
+    token: KnownToken,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class FormThatSawItFree(TokenAdminForm):
+    class FormThatSawItFree(TokenForm):
         def _get_validation_exclusions(self) -> set[str]:
             return {*super()._get_validation_exclusions(), "user"}  # type: ignore[misc]  # private
 
-    monkeypatch.setattr(TokenAdmin, "form", FormThatSawItFree)
+    monkeypatch.setattr(TokenAdmin, "add_form", FormThatSawItFree)
     response = add(admin_client, token.user)
 
     assert response["Location"] == ADD
     assert messages(admin_client) == [NOTHING_SAVED]
+    assert f"Token None of user {token.user.pk} was refused." in caplog.text
     assert Token.objects.get() == token
     assert not LogEntry.objects.exists()
 
@@ -327,9 +425,9 @@ def test_staff_add_tokens_for_themselves_alone(user: User) -> None:
     client = staff("add_token")
     superuser = UserFactory.create(is_superuser=True, is_staff=True)
 
-    assert [option.get("value") for option in Page(client.get(ADD)).all("select/option")] == [
-        str(user_of(client).pk)
-    ]
+    assert [
+        option.get("value") for option in Page(client.get(ADD)).all("select[@name='user']/option")
+    ] == [str(user_of(client).pk)]
     for other in (user, superuser):
         assert "Select a valid choice." in errors(add(client, other))[0]
     assert not Token.objects.exists()
@@ -443,7 +541,7 @@ def test_rename_keeps_a_use_that_was_recorded_meanwhile(
 ) -> None:
     now = timezone.now()
 
-    class SlowForm(TokenAdminForm):
+    class SlowForm(TokenRenameForm):
         def clean_name(self) -> str:
             Token.objects.update(last_used_at=now)
             return super().clean_name()
@@ -457,7 +555,7 @@ def test_rename_keeps_a_use_that_was_recorded_meanwhile(
 def test_rename_does_not_bring_back_a_token_that_was_deleted_meanwhile(
     admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class SlowForm(TokenAdminForm):
+    class SlowForm(TokenRenameForm):
         def clean_name(self) -> str:
             name = super().clean_name()
             Token.objects.filter(pk=token.pk).update(id=token.pk + 1)  # gone, for this request
@@ -475,7 +573,9 @@ def test_rename_to_a_taken_name_is_refused(admin_client: Client, token: KnownTok
     TokenFactory.create(user=token.user, name="server")
 
     response = admin_client.post(change_url(token), {"name": " server "})
-    assert ["“server”" in error for error in errors(response)] == [True]
+    assert errors(response) == [
+        "This user already has a token named “server”. Choose another name."
+    ]
     assert row(token)["name"] == "laptop"
 
 
@@ -486,19 +586,46 @@ def test_rename_to_a_name_of_another_user_is_fine(admin_client: Client, token: K
     assert row(token)["name"] == "server"
 
 
-def test_rename_to_a_name_that_is_taken_in_the_same_moment_is_an_error_message(
-    admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class FormThatSawItFree(TokenAdminForm):
-        def clean_name(self) -> str:
-            return str(self.cleaned_data["name"])
+def test_other_errors_of_the_database_are_errors(admin_client: Client, token: KnownToken) -> None:
+    def fail(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("UPDATE") and "access_tokens_token" in sql:
+            raise IntegrityError("A constraint of the site says no.")
+        return execute(sql, *args)
 
-    TokenFactory.create(user=token.user, name="server")
-    monkeypatch.setattr(TokenAdmin, "form", FormThatSawItFree)
+    with connection.execute_wrapper(fail), pytest.raises(IntegrityError, match="of the site"):
+        admin_client.post(change_url(token), {"name": "server"})
+
+
+def test_error_of_the_site_is_no_conflict(
+    admin_client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise ValidationError("The site says no.")
+
+    monkeypatch.setattr(TokenAdmin, "log_addition", fail)
+    with pytest.raises(ValidationError, match="The site says no"):
+        add(admin_client, user)
+    assert not Token.objects.exists()
+
+
+def test_rename_to_a_name_that_is_taken_in_the_same_moment_is_an_error_message(
+    admin_client: Client,
+    token: KnownToken,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class SlowForm(TokenRenameForm):
+        def save(self, commit: bool = True) -> Token:
+            if commit:
+                TokenFactory.create(user=token.user, name="server")
+            return super().save(commit)
+
+    monkeypatch.setattr(TokenAdmin, "form", SlowForm)
     response = admin_client.post(change_url(token), {"name": "server"})
 
     assert response["Location"] == change_url(token)
     assert messages(admin_client) == [NOTHING_SAVED]
+    assert f"Token {token.pk} of user {token.user.pk} was refused." in caplog.text
     assert row(token)["name"] == "laptop"
 
 

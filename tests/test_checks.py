@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 import rest_framework.views  # noqa: F401  # It keeps the classes that it finds when first imported.
-from django.core.checks import CheckMessage, run_checks
-from django.urls import include, path
+from django.core.checks import WARNING, CheckMessage, run_checks
+from django.template import Context, Library, Node, NodeList
+from django.template.base import Parser, Token
+from django.urls import include, path, resolve, reverse_lazy
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 from pytest_django import Settings
+from rest_framework import decorators
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.decorators import action, api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
@@ -35,6 +38,34 @@ class KeywordAuthentication(AccessTokenAuthentication):
 
 class Unrelated:
     pass
+
+
+class HasUrl:
+    def get_absolute_url(self) -> str:
+        return "/api/"
+
+
+api_view = resolve("/api/").func
+register = Library()
+
+
+class FrameNode(Node):
+    """A block tag whose author did not know of ``child_nodelists``."""
+
+    child_nodelists = None
+
+    def __init__(self, inner: NodeList) -> None:
+        self.inner = inner
+
+    def render(self, context: Context) -> SafeString:
+        return self.inner.render(context)
+
+
+@register.tag
+def frame(parser: Parser, token: Token) -> FrameNode:
+    inner = parser.parse(("endframe",))
+    parser.delete_first_token()
+    return FrameNode(inner)
 
 
 def found() -> dict[str, CheckMessage]:
@@ -110,7 +141,11 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
     ),
     "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", [False, True], [None, 0, "off"]),
     "BASE_TEMPLATE": ("E005", ["base.html"], ["", None, 5, Path("base.html"), ["base.html"]]),
-    "API_URL": ("E006", ["/", "/api/", "https://api.example.com/"], ["", None, 5]),
+    "API_URL": (
+        "E006",
+        ["/", "/api/", "https://api.example.com/", "api", reverse_lazy("api"), HasUrl(), api_view],
+        ["", None, 5, "/a b/", " "],
+    ),
     "EXPIRY_DAYS": (
         "E007",
         [[], (), [90], (90, None), [1, 90, 36_500]],
@@ -173,6 +208,13 @@ def test_wrong_value_is_named(settings: Settings, key: str, number: str, value: 
     assert f"ACCESS_TOKENS[{key!r}] is {value!r}." == messages[f"access_tokens.{number}"].msg
 
 
+@pytest.mark.parametrize("url", ["nowhere", reverse_lazy("nowhere")])
+def test_url_that_leads_nowhere_is_named(settings: Settings, url: Any) -> None:
+    settings.ACCESS_TOKENS = {"API_URL": url}
+
+    assert "'nowhere'" in found()["access_tokens.W003"].msg
+
+
 @pytest.mark.parametrize(
     "configured",
     [
@@ -204,7 +246,6 @@ HAS_CONTENT = "<main>{% block content %}{% endblock %}</main>"
     "sources",
     [
         {"site.html": HAS_CONTENT},
-        {"site.html": "{% if user %}{% block content %}{% endblock %}{% endif %}"},
         {"site.html": "{% extends 'root.html' %}", "root.html": HAS_CONTENT},
         {
             "site.html": "{% extends 'root.html' %}"
@@ -216,8 +257,10 @@ HAS_CONTENT = "<main>{% block content %}{% endblock %}</main>"
             "middle.html": "{% extends 'root.html' %}",
             "root.html": HAS_CONTENT,
         },
-        # Only a request can tell which parent a variable names.
-        {"site.html": "{% extends parent %}{% block content %}{% endblock %}"},
+        {
+            "site.html": "{% extends 'root.html' %}",
+            "root.html": "{% load access_tokens %}{% access_tokens_table %}" + HAS_CONTENT,
+        },
     ],
 )
 def test_base_template_that_shows_the_content_is_right(
@@ -245,8 +288,6 @@ def test_base_template_may_extend_its_namesake(templates: Path, settings: Settin
         {},
         {"site.html": "{% block content %}"},
         {"site.html": "{% load nothing_of_that_name %}"},
-        {"site.html": "{% extends 'nowhere.html' %}"},
-        {"site.html": "{% extends 'site.html' %}"},
     ],
 )
 def test_base_template_that_cannot_be_loaded_is_named(
@@ -261,40 +302,65 @@ def test_base_template_that_cannot_be_loaded_is_named(
 
 
 @pytest.mark.parametrize(
-    ("sources", "hint"),
+    "source",
     [
-        ({"site.html": ""}, "Its blocks are: none."),
-        ({"site.html": "{% block main %}{% endblock %}"}, "Its blocks are: main."),
-        (
-            {"site.html": "{% block title %}{% endblock %}{% block main %}{% endblock %}"},
-            "Its blocks are: main, title.",
-        ),
-        (
-            {"site.html": "{% extends 'root.html' %}" + HAS_CONTENT, "root.html": "<main></main>"},
-            "Its blocks are: none.",
-        ),
-        (
-            {
-                "site.html": "{% extends 'root.html' %}" + HAS_CONTENT,
-                "root.html": "{% block body %}{% endblock %}",
-            },
-            "Its blocks are: body.",
-        ),
-        (
-            {"site.html": "{% include 'part.html' %}", "part.html": HAS_CONTENT},
-            "Its blocks are: none.",
-        ),
+        "{% extends parent %}{% block content %}{% endblock %}",
+        "{% extends 'nowhere.html' %}",
+        "{% include request.theme.template %}",
+        "{% url request.resolver_match.view_name %}",
     ],
 )
-def test_base_template_that_does_not_show_the_content_is_named(
-    templates: Path, sources: dict[str, str], hint: str
+def test_base_template_that_needs_a_request_is_not_judged(templates: Path, source: str) -> None:
+    templates.joinpath("site.html").write_text(source)
+
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"site.html": ""},
+        {"site.html": "{% block main %}{% endblock %}"},
+        {"site.html": "{% if user %}{% block content %}{% endblock %}{% endif %}"},
+        {"site.html": "{% extends 'root.html' %}" + HAS_CONTENT, "root.html": "<main></main>"},
+        {"site.html": "{% include 'part.html' %}", "part.html": HAS_CONTENT},
+    ],
+)
+def test_base_template_that_may_not_show_the_content_is_a_warning(
+    templates: Path, sources: dict[str, str]
 ) -> None:
     for name, source in sources.items():
         templates.joinpath(name).write_text(source)
 
-    messages = found()
-    assert list(messages) == ["access_tokens.E011"]
-    assert (messages["access_tokens.E011"].hint or "").startswith(hint)
+    (message,) = found().values()
+    assert (message.id, message.level) == ("access_tokens.W004", WARNING)
+
+
+@pytest.mark.parametrize("base", ["site.html", "root.html"])
+def test_base_template_may_have_block_tags_of_others(
+    templates: Path, settings: Settings, base: str
+) -> None:
+    library = {"libraries": {"others": f"{__name__}"}}
+    (engine,) = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "OPTIONS": engine["OPTIONS"] | library}]
+    settings.ACCESS_TOKENS = {"BASE_TEMPLATE": base}
+    templates.joinpath("site.html").write_text("{% extends 'root.html' %}")
+    templates.joinpath("root.html").write_text(
+        "{% load others %}{% frame %}" + HAS_CONTENT + "{% endframe %}"
+    )
+
+    assert found() == {}
+
+
+def test_base_template_is_that_of_the_engine_that_renders(
+    templates: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (engine,) = settings.TEMPLATES
+    mails = {**engine, "NAME": "mails", "APP_DIRS": False, "DIRS": [tmp_path_factory.mktemp("m")]}
+    settings.TEMPLATES = [mails, engine]
+    templates.joinpath("site.html").write_text(HAS_CONTENT)
+
+    assert found() == {}
 
 
 @pytest.mark.parametrize(
@@ -384,7 +450,7 @@ class ReportViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         raise NotImplementedError
 
-    @action(detail=False, required_scopes=["report"])
+    @decorators.action(detail=False, required_scopes=["report"])
     def run(self, request: Request) -> Response:
         raise NotImplementedError
 
@@ -435,7 +501,7 @@ def test_unknown_scope_is_named_with_its_view(settings: Settings) -> None:
 
 
 @required_scopes(["report"])
-@api_view()
+@decorators.api_view()
 def report(request: Request) -> Response:
     raise NotImplementedError
 

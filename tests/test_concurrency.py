@@ -146,6 +146,10 @@ def query(wrapper: BaseDatabaseWrapper, postgresql: str, mariadb: str) -> Any:
         return cursor.fetchone()[0] if cursor.description else None
 
 
+def read_only(wrapper: BaseDatabaseWrapper) -> None:
+    query(wrapper, "SET default_transaction_read_only = on", "SET SESSION TRANSACTION READ ONLY")
+
+
 def backend(wrapper: BaseDatabaseWrapper) -> Any:
     return query(wrapper, "SELECT pg_backend_pid()", "SELECT CONNECTION_ID()")
 
@@ -365,13 +369,6 @@ def test_read_only_database_does_not_fail_the_request(
     failures: list[Error],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def read_only(connection: BaseDatabaseWrapper) -> None:
-        query(
-            connection,
-            "SET default_transaction_read_only = on",
-            "SET SESSION TRANSACTION READ ONLY",
-        )
-
     prepare(read_only)
     caplog.clear()
 
@@ -471,6 +468,123 @@ def test_name_that_another_transaction_took_meanwhile_is_called_taken(
 def create_and_close(user: User) -> None:
     TokenFactory.create(user=user, name="laptop")
     connections.close_all()
+
+
+# Rotation and limits.
+
+
+def side_by_side(server: ThreadPoolExecutor, count: int, call: Callable[[], Any]) -> list[Any]:
+    """Call a function in many threads at once; return what each returns or refuses."""
+    barrier = threading.Barrier(count)
+
+    def run() -> Any:
+        connections["default"].ensure_connection()
+        barrier.wait(PATIENCE)
+        try:
+            return call()
+        except ValidationError as error:
+            return error
+        finally:
+            connections.close_all()
+
+    return [future.result() for future in [server.submit(run) for _ in range(count)]]
+
+
+def works(server: ThreadPoolExecutor, secret: str) -> bool:
+    return server.submit(call_wsgi, "/who/", f"Bearer {secret}").result() == 200
+
+
+def is_rotation(sql: str) -> bool:
+    return sql.startswith("UPDATE") and "rotated_at" in sql.partition(" WHERE ")[0]
+
+
+def test_of_two_rotations_at_once_one_shows_a_secret(
+    token: KnownToken, server: ThreadPoolExecutor, prepare: Prepare
+) -> None:
+    both_have_read = threading.Barrier(2)
+
+    def meet(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if is_rotation(sql):
+            both_have_read.wait(PATIENCE)
+        return execute(sql, params, many, context)
+
+    prepare(wrap(meet))
+    results = side_by_side(server, 2, lambda: Token.objects.rotate(Token.objects.get()))
+
+    (secret,) = [result for result in results if isinstance(result, str)]
+    (error,) = [result for result in results if isinstance(result, ValidationError)]
+    assert error.code == "conflict"
+    assert works(server, secret)
+    assert works(server, token.secret)
+
+
+def test_rotation_brings_no_deleted_token_back(
+    token: KnownToken, server: ThreadPoolExecutor, prepare: Prepare
+) -> None:
+    def delete_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if is_rotation(sql):
+            delete = "DELETE FROM access_tokens_token"
+            with second_connection() as other:
+                query(other, delete, delete)
+        return execute(sql, params, many, context)
+
+    prepare(wrap(delete_first))
+    (error,) = side_by_side(server, 1, lambda: Token.objects.rotate(Token.objects.get()))
+
+    assert error.code == "conflict"
+    assert not Token.objects.exists()
+
+
+def test_first_use_by_many_workers_sets_one_end(
+    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, prepare: Prepare
+) -> None:
+    def count(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if sql.startswith("UPDATE") and "previous_ends_at" in sql.partition(" WHERE ")[0]:
+            ends.append(context["cursor"].rowcount)
+        return result
+
+    ends: list[int] = []
+    secret = Token.objects.rotate(token)
+    prepare(wrap(count))
+
+    requests = [server.submit(call_wsgi, "/who/", f"Bearer {secret}") for _ in range(16)]
+    assert {request.result() for request in requests} == {200}
+    assert sum(ends) == 1
+    assert Token.objects.get().previous_ends_at
+
+
+def test_read_only_database_at_the_first_use_leaves_the_old_secret_alive(
+    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, prepare: Prepare
+) -> None:
+    secret = Token.objects.rotate(token)
+    prepare(read_only)
+    assert works(server, secret)
+
+    assert Token.objects.get().previous_ends_at is None
+    assert works(server, token.secret)
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
+def test_limit_holds_when_many_create_at_once(
+    server: ThreadPoolExecutor, settings: Settings, prepare: Prepare, level: str
+) -> None:
+    def create() -> Any:
+        with transaction.atomic():
+            User.objects.get()  # REPEATABLE READ shows this state from now on
+            return TokenFactory.create(user=user)
+
+    if connection.vendor == "postgresql" and level == "REPEATABLE READ":
+        pytest.skip("PostgreSQL ends all but one of these transactions with an error")
+    settings.ACCESS_TOKENS = {"MAX_TOKENS_PER_USER": 3}
+    isolation = f"TRANSACTION ISOLATION LEVEL {level}"
+    user = UserFactory.create()
+    prepare(lambda wrapper: query(wrapper, "SELECT 1", f"SET SESSION {isolation}"))
+
+    results = side_by_side(server, 8, create)
+
+    assert sum(isinstance(result, Token) for result in results) == 3
+    assert Token.objects.count() == 3
 
 
 # Connections.

@@ -24,7 +24,7 @@ def no_settings(settings: Settings) -> None:
         ("EXPIRY_DEFAULT_DAYS", 90),
     ],
 )
-def test_no_setting_is_required(key: str, default: Any) -> None:
+def test_setting_has_a_default(key: str, default: Any) -> None:
     assert getattr(conf, key) == default
     assert DEFAULTS[key] == default
 

@@ -1,11 +1,10 @@
-import ast
 import copy
 import hashlib
-import inspect
 import json
 import math
 import pickle
 import pprint
+import random
 import re
 import string
 import sys
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 
 from access_tokens import crypto
 from access_tokens.crypto import BASE62, Secret, generate_secret, is_well_formed
+from access_tokens.models import Token
 
 from .golden import GOLDEN_SECRETS, Golden
 
@@ -28,7 +28,7 @@ PREFIXES = ["pat", "a", "acme_prod", "x23456789_123456789x"]
 SECRET = GOLDEN_SECRETS[0]["secret"]
 SAMPLE_SIZE = 2000
 
-# Every string, with the lone surrogates that ``st.text()`` leaves out.
+# Any string, including the lone surrogates that ``st.text()`` excludes by default.
 any_text = st.text(st.characters(exclude_categories=()))
 
 golden = pytest.mark.parametrize("golden", GOLDEN_SECRETS, ids=lambda golden: golden["partial"])
@@ -44,7 +44,7 @@ def random_part(secret: str) -> str:
     return secret[-46:-6]
 
 
-# Generate
+# Generating
 
 
 @prefixes
@@ -74,7 +74,7 @@ def test_secrets_do_not_repeat(sample: list[Secret]) -> None:
 
 
 def test_every_position_takes_every_character(sample: list[Secret]) -> None:
-    # One secret in 62 has a given character at a given place: all of them fail to with p < 1e-10.
+    # A character is missing at any of the positions with p < 1e-10.
     assert all(set(column) == set(BASE62) for column in zip(*map(random_part, sample), strict=True))
 
 
@@ -82,22 +82,19 @@ def test_characters_are_equally_frequent(sample: list[Secret]) -> None:
     counts = Counter("".join(map(random_part, sample)))
     expected = SAMPLE_SIZE * crypto.RANDOM_LENGTH / len(BASE62)
     chi_square = sum((counts[c] - expected) ** 2 / expected for c in BASE62)
-    # 61 degrees of freedom: more than 170 happens with p < 1e-11.
+    # With 61 degrees of freedom, the value exceeds 170 with p < 1e-11.
     assert chi_square < 170
 
 
-def test_randomness_is_of_the_operating_system() -> None:
-    imports = {
-        alias.name
-        for node in ast.walk(ast.parse(inspect.getsource(crypto)))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    assert "secrets" in imports
-    assert "random" not in imports
+def test_seed_does_not_determine_the_secret() -> None:
+    secrets = set()
+    for _ in range(2):
+        random.seed(1)
+        secrets.add(generate_secret("pat"))
+    assert len(secrets) == 2
 
 
-# Recognise
+# Checking the format
 
 
 def changed_in_one_character(secret: str) -> Iterator[str]:
@@ -158,7 +155,7 @@ def test_mistyped_secret_is_not_well_formed(
         SECRET.replace("pat", "Pat"),
         SECRET.replace("pat", "1at"),
         SECRET.replace("pat", "p" * 21),
-        # Full-width letters and digits, which str.isalnum() and int() would take.
+        # Full-width letters and digits, which str.isalnum() and int() accept.
         SECRET[:-1] + "\uff15",
         SECRET.replace("pat", "\uff50at"),
         SECRET.replace("_", "\uff3f"),
@@ -189,24 +186,24 @@ def test_other_text_is_not_well_formed(text: str) -> None:
     ],
     ids=ascii,
 )
-def test_right_checksum_does_not_make_a_wrong_format_right(body: str) -> None:
+def test_wrong_format_with_a_right_checksum_is_not_well_formed(body: str) -> None:
     assert not is_well_formed(body + crypto._checksum(body))
 
 
 @given(any_text)
-def test_any_text_can_be_asked_about(text: str) -> None:
+def test_arbitrary_text_is_not_well_formed(text: str) -> None:
     assert is_well_formed(text) is False
 
 
 @given(any_text, st.integers(0, len(SECRET)), st.integers(0, len(SECRET)))
-def test_only_ascii_is_well_formed(text: str, start: int, end: int) -> None:
+def test_secret_with_a_replaced_part_is_not_well_formed(text: str, start: int, end: int) -> None:
     mixed = SECRET[:start] + text + SECRET[end:]
 
     assert is_well_formed(mixed) is (mixed == SECRET)
 
 
 @given(st.from_regex(crypto.PREFIX_PATTERN, fullmatch=True))
-def test_every_possible_prefix_makes_secrets(prefix: str) -> None:
+def test_every_valid_prefix_makes_well_formed_secrets(prefix: str) -> None:
     assert is_well_formed(generate_secret(prefix))
 
 
@@ -222,8 +219,8 @@ def test_checksum_is_crc32_in_base62(body: str, checksum: str) -> None:
 # Digest
 
 
-def test_digest_is_sha256_of_the_whole_secret_and_says_so() -> None:
-    # The vector of FIPS 180-2.
+def test_digest_is_the_algorithm_and_the_sha256_of_the_secret() -> None:
+    # The test vector of FIPS 180-2.
     assert crypto.digest_secret("abc") == (
         "sha256$ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
@@ -243,11 +240,11 @@ def test_digest_does_not_depend_on_the_secret_key(settings: Any) -> None:
     assert crypto.digest_secret(SECRET) == digest
 
 
-# Display
+# Displaying
 
 
 @golden
-def test_partial_is_the_prefix_and_4_characters_of_either_end(golden: Golden) -> None:
+def test_partial_is_the_prefix_and_4_characters_of_each_end(golden: Golden) -> None:
     secret = golden["secret"]
     prefix = secret[:-47]
 
@@ -256,7 +253,10 @@ def test_partial_is_the_prefix_and_4_characters_of_either_end(golden: Golden) ->
 
 
 def test_partial_of_the_longest_prefix_fits_the_column() -> None:
-    assert len(crypto.partial(generate_secret("p" * 20))) <= 32
+    column = Token._meta.get_field("partial")
+
+    assert column.max_length is not None
+    assert len(crypto.partial(generate_secret("p" * 20))) <= column.max_length
 
 
 def test_secret_is_the_string_that_a_client_sends() -> None:

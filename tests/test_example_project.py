@@ -35,7 +35,9 @@ def test_page_is_served_to_staff(admin_client: Client, path: str) -> None:
     assert admin_client.get(path).status_code == HTTPStatus.OK
 
 
-def test_link_to_the_admin_is_for_staff(client: Client, admin_client: Client, user: User) -> None:
+def test_only_staff_see_the_link_to_the_admin(
+    client: Client, admin_client: Client, user: User
+) -> None:
     client.force_login(user)
 
     assert b'href="/admin/"' in admin_client.get("/").content
@@ -90,7 +92,7 @@ def test_unknown_look_in_a_cookie_is_ignored(client: Client) -> None:
     assert page.text("button[@name='look'][@aria-current]") == "Own"
 
 
-def test_look_is_not_chosen_by_a_link(client: Client) -> None:
+def test_look_is_not_changed_by_a_link(client: Client) -> None:
     assert client.get("/look/?look=bulma").status_code == HTTPStatus.METHOD_NOT_ALLOWED
 
 
@@ -116,7 +118,7 @@ def test_api_refuses_a_request_without_a_token(client: Client) -> None:
     assert client.get("/api/me/").status_code == HTTPStatus.UNAUTHORIZED
 
 
-def test_note_is_written_and_read(api: APIClient) -> None:
+def test_note_is_created_and_read(api: APIClient) -> None:
     assert api.post("/api/notes/", {"text": "Tea."}).status_code == HTTPStatus.CREATED
     assert [note["text"] for note in api.get("/api/notes/").data] == ["Tea."]
 
@@ -131,13 +133,13 @@ def test_empty_note_is_refused(api: APIClient) -> None:
     assert api.post("/api/notes/").status_code == HTTPStatus.BAD_REQUEST
 
 
-def test_error_is_not_handled(api: APIClient) -> None:
+def test_error_endpoint_fails(api: APIClient) -> None:
     response = api.get("/api/error/")
 
     assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def test_demo_makes_its_users_once_and_serves() -> None:
+def test_demo_creates_its_users_once_and_serves() -> None:
     with mock.patch("example_project.management.commands.demo.call_command") as called:
         call_command("demo", 0)
         call_command("demo", 0)
@@ -147,14 +149,14 @@ def test_demo_makes_its_users_once_and_serves() -> None:
     assert staff == {"demo": False, "admin": True}
 
 
-def test_demo_tells_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_says_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
     with mock.patch("example_project.management.commands.demo.call_command"):
         call_command("demo", 0)
 
-    told = capsys.readouterr().out
-    assert "/account/tokens/" in told
-    assert "log in as demo, password demo" in told
-    assert "curl -H" in told
+    output = capsys.readouterr().out
+    assert "/account/tokens/" in output
+    assert "log in as demo, password demo" in output
+    assert "curl -H" in output
 
 
 def test_demo_names_a_busy_port() -> None:

@@ -1,20 +1,24 @@
-"""What the README says about extending: its own code, on the real page."""
+"""The code in the README works as the README says."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
 from django import forms
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
-from django.core.cache import cache
 from django.http import HttpRequest
 from django.template import Context, Template
 from django.test import Client, RequestFactory
 from django.urls import include, path
 from pytest_django import Settings
 
+from access_tokens.crypto import generate_secret
 from access_tokens.forms import TokenForm
 from access_tokens.models import Token
 from access_tokens.signals import token_rejected
@@ -30,7 +34,7 @@ NEW = "/account/tokens/new/"
 
 
 def readme_code(start: str) -> str:
-    """Return the code block of the README in which a line starts with ``start``."""
+    """Return the code block of the README that has a line starting with ``start``."""
     blocks: list[str] = re.findall(r"```\w+\n(.*?)```", README, re.DOTALL)
     (block,) = (b for b in blocks if any(line.startswith(start) for line in b.splitlines()))
     return block
@@ -57,7 +61,7 @@ urlpatterns = [*NAMESPACE["urlpatterns"], *example_urlpatterns]
 
 @pytest.fixture
 def templates(settings: Settings, tmp_path: Path) -> Path:
-    """Return a directory of templates that comes before those of the app."""
+    """Return a template directory that is searched before the app's."""
     engine = dict(settings.TEMPLATES[0], DIRS=[tmp_path])
     settings.TEMPLATES = [engine]
     (tmp_path / "access_tokens").mkdir()
@@ -101,7 +105,7 @@ def test_a_base_with_another_block_needs_three_lines(
     assert "Access Tokens</h1>" in html
 
 
-def test_the_table_can_stand_on_a_page_of_the_site(rf: RequestFactory, token: KnownToken) -> None:
+def test_the_table_can_be_on_a_page_of_the_site(rf: RequestFactory, token: KnownToken) -> None:
     request = rf.get("/settings/")
     request.user = token.user
     html = Template(readme_code("{% load access_tokens %}")).render(Context({"request": request}))
@@ -128,9 +132,6 @@ def test_a_form_can_add_a_rule(user: User) -> None:
 def test_a_text_can_be_changed_by_a_catalogue_of_the_site(
     settings: Settings, tmp_path: Path, client: Client, user: User
 ) -> None:
-    from babel.messages.catalog import Catalog
-    from babel.messages.mofile import write_mo
-
     catalogue = Catalog(locale="de")
     catalogue.add("Keep your tokens safe", "Aufpassen!")
     messages = tmp_path / "de/LC_MESSAGES"
@@ -158,15 +159,59 @@ def test_a_plain_view_can_verify_and_record(rf: RequestFactory, token: KnownToke
     assert token.last_used_at is not None
 
 
-def test_refusals_can_be_throttled_before_authentication(client: Client, db: None) -> None:
-    namespace = dict(NAMESPACE)
+@pytest.fixture
+def throttle() -> Iterator[None]:
+    namespace: dict[str, Any] = {}
     exec(readme_code("@receiver(token_rejected)"), namespace)  # noqa: S102  # the README's own code
-    try:
-        statuses = [
-            client.get("/api/me/", headers={"authorization": "Bearer x"}).status_code
-            for _ in range(101)
-        ]
-    finally:
-        token_rejected.disconnect(namespace["throttle"])
-        cache.clear()
-    assert statuses == [401] * 100 + [403]
+    yield
+    token_rejected.disconnect(namespace["throttle"])
+
+
+@pytest.fixture
+def file_cache(settings: Settings, tmp_path: Path) -> Path:
+    """Use a cache whose incr() starts the timeout again, and return its directory."""
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": tmp_path / "cache"}}
+    return tmp_path / "cache"
+
+
+def answers(secret: str, number: int, address: str = "127.0.0.1") -> list[int]:
+    client = Client(headers={"authorization": f"Bearer {secret}"}, REMOTE_ADDR=address)
+    return [client.get("/api/me/").status_code for _ in range(number)]
+
+
+@pytest.mark.usefixtures("db", "throttle", "file_cache")
+@time_machine.travel("2026-11-24 12:00:30Z", tick=False)
+def test_throttled_address_gets_403_until_the_minute_is_over() -> None:
+    secret = generate_secret("pat")
+
+    assert answers(secret, 102) == [401] * 100 + [403] * 2
+    assert answers(secret, 1, address="192.0.2.1") == [401]
+    with time_machine.travel("2026-11-24 12:01:00Z", tick=False):
+        assert answers(secret, 1) == [401]
+
+
+@pytest.mark.usefixtures("throttle", "file_cache")
+def test_valid_token_of_a_throttled_address_works(token: KnownToken) -> None:
+    answers(generate_secret("pat"), 101)
+
+    assert answers(token.secret, 1) == [200]
+
+
+@pytest.mark.usefixtures("db", "throttle")
+def test_malformed_token_is_not_counted(file_cache: Path) -> None:
+    assert answers("x", 101) == [401] * 101
+    assert not file_cache.exists()
+
+
+@pytest.mark.usefixtures("db", "throttle")
+def test_client_without_an_address_is_not_throttled(file_cache: Path) -> None:
+    assert answers(generate_secret("pat"), 101, address="") == [401] * 101
+    assert not file_cache.exists()
+
+
+@pytest.mark.usefixtures("db", "throttle")
+def test_throttle_answers_401_when_the_cache_is_down(file_cache: Path) -> None:
+    file_cache.write_text("A file, where the cache needs a directory.")
+
+    assert answers(generate_secret("pat"), 101) == [401] * 101

@@ -1,4 +1,4 @@
-"""The README names everything that a site can rely on, so none of it can go undocumented."""
+"""The README documents every name that a site can rely on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from access_tokens.urls import app_name, urlpatterns
 
 PACKAGE = Path(access_tokens.__file__).parent
 README = (PACKAGE.parent / "README.md").read_text()
-# Prose may say "unknown" without meaning the reason.
+# Only code counts, since prose can use a word like "unknown" in another sense.
 CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL))
 
 
@@ -37,7 +37,7 @@ def templates() -> Iterable[str]:
     return (
         path.relative_to(root).as_posix()
         for path in root.rglob("*.*")
-        # Of the icons, the pattern of their names is enough.
+        # The README describes the icons by a pattern.
         if path.parent.name != "icons"
     )
 
@@ -51,9 +51,7 @@ def names() -> list[tuple[str, str]]:
     kinds: dict[str, Iterable[str]] = {
         "setting": DEFAULTS,
         "command": commands(),
-        "signal": (
-            name for name, value in vars(signals).items() if isinstance(value, Signal) and name
-        ),
+        "signal": (name for name, value in vars(signals).items() if isinstance(value, Signal)),
         "reason": (str(reason) for reason in Reason),
         "check": check_ids(),
         "url": (f"{app_name}:{pattern.name}" for pattern in urlpatterns),
@@ -64,21 +62,21 @@ def names() -> list[tuple[str, str]]:
     return [(kind, name) for kind, found in kinds.items() for name in sorted(found)]
 
 
-def test_names_of_every_kind_are_looked_for() -> None:
+def test_names_of_every_kind_are_found() -> None:
     assert {kind for kind, _ in names()} == {
         "setting", "command", "signal", "reason", "check", "url", "template", "css", "tag",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "name"), names())
-def test_readme_names_it(kind: str, name: str) -> None:
-    # A template may be named by its file alone, in a list that names its folder.
+def test_readme_documents_the_name(kind: str, name: str) -> None:
+    # The README may leave out the directory of a template.
     word = name.rpartition("/")[2] if kind == "template" else name
     assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", CODE), f"{kind} {name}"
 
 
 @pytest.mark.parametrize("kind", ["setting", "check", "css", "command"])
-def test_readme_names_nothing_that_is_not_there(kind: str) -> None:
+def test_readme_documents_no_unknown_name(kind: str) -> None:
     patterns = {
         "setting": r"^\| `([A-Z_]+)`",
         "check": r"access_tokens\.[EW]\d{3}",

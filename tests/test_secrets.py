@@ -1,5 +1,7 @@
-"""The sweep: a secret is in the response that creates its token, a digest in its column, and
-nothing of either is anywhere else."""
+"""A secret is only in the response that creates its token, and a digest only in its column.
+
+The tests create tokens in every way, then search every place where a secret could be left.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ ENGINES = ["db", "cache", "signed_cookies", "file"]
 STORAGES = ["session.SessionStorage", "cookie.CookieStorage", "fallback.FallbackStorage"]
 
 
-# The ways to create a token. Each returns the response, or the output, that holds the secret.
+# The ways to create a token. Each returns the response or the output that contains the secret.
 
 
 def by_page(client: Client) -> str:
@@ -69,14 +71,14 @@ def by_manager(client: Client) -> str:
 
 
 CREATORS: dict[str, Callable[[Client], str]] = {
-    "views.py": by_page,
-    "admin.py": by_admin,
+    "forms.py": by_page,
+    "forms.py, in the admin": by_admin,
     "management/commands/create_access_token.py": by_command,
     "managers.py": by_manager,
 }
 
 
-def test_every_way_to_create_a_token_is_swept() -> None:
+def test_every_way_to_create_a_token_is_tested() -> None:
     package = Path(access_tokens.__file__).parent
     makers = {"create_token", "generate_secret", "Secret"}
     found = set()
@@ -87,7 +89,7 @@ def test_every_way_to_create_a_token_is_swept() -> None:
                 if name in makers:
                     found.add(path.relative_to(package).as_posix())
 
-    assert found - {"crypto.py"} == CREATORS.keys()
+    assert found - {"crypto.py"} == {way.partition(",")[0] for way in CREATORS}
 
 
 # Searching.
@@ -96,7 +98,7 @@ BASE64 = re.compile(rb"[A-Za-z0-9_+/-]{16,}")
 
 
 def unpack(data: bytes, depth: int = 3) -> Iterator[bytes]:
-    """Yield ``data`` and whatever is packed in it, by base64, hex and zlib."""
+    """Yield ``data`` and everything encoded in it with base64, hex and zlib."""
     yield data
     if depth == 0:
         return
@@ -118,8 +120,8 @@ def decode(run: bytes) -> Iterator[bytes]:
 
 
 def holds(data: Any, needle: str) -> bool:
-    """Tell whether ``data`` holds ``needle``, or half of it, in any packing."""
-    # What both ends of all secrets and digests have in common is no part of this one.
+    """Return whether ``data`` contains ``needle`` or half of it, in any encoding."""
+    # All secrets start with the same prefix, and all digests with the same algorithm.
     _, _, core = needle.replace("$", "_").rpartition("_")
     half = len(core) // 2
     parts = [core[:half].encode(), core[half:].encode()]
@@ -140,7 +142,7 @@ def holds(data: Any, needle: str) -> bool:
         lambda secret: base64.b64encode(base64.b64encode(secret.encode())),
     ],
 )
-def test_search_finds_a_packed_secret(token: KnownToken, pack: Callable[[str], bytes]) -> None:
+def test_search_finds_an_encoded_secret(token: KnownToken, pack: Callable[[str], bytes]) -> None:
     other = TokenFactory.create()
 
     assert holds(b"..." + pack(token.secret) + b"...", token.secret)
@@ -151,7 +153,7 @@ def test_search_finds_a_packed_secret(token: KnownToken, pack: Callable[[str], b
 
 
 class Places:
-    """All places where something could be left behind."""
+    """All places where a secret could be left."""
 
     def __init__(self, client: Client, files: Path, log: pytest.LogCaptureFixture) -> None:
         self.client, self.files, self.log = client, files, log
@@ -186,7 +188,7 @@ class Places:
 
 @pytest.fixture
 def client(user: User) -> Client:
-    """Return the client of the user "ada", who may do everything."""
+    """Return a client, and make its user a superuser."""
     User.objects.update(is_staff=True, is_superuser=True)
     client = Client(raise_request_exception=False)
     return client
@@ -205,7 +207,7 @@ def places(
     engine, storage = getattr(request, "param", ("db", STORAGES[0]))
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.SESSION_FILE_PATH = str(tmp_path)
-    # The store remembers the path of the first test.
+    # The session store caches the path of the first test.
     monkeypatch.delattr(FileSessionStore, "_storage_path", raising=False)
     settings.MESSAGE_STORAGE = f"django.contrib.messages.storage.{storage}"
     settings.DEBUG = True
@@ -225,7 +227,7 @@ each_store = pytest.mark.parametrize(
 
 
 @each_store
-def test_sweep_finds_what_is_left_behind(places: Places, user: User) -> None:
+def test_search_finds_a_secret_in_every_place(places: Places, user: User) -> None:
     token = TokenFactory.create(user=user)
     session = places.client.session
     session["planted"] = str(token.secret)
@@ -252,7 +254,7 @@ def test_sweep_finds_what_is_left_behind(places: Places, user: User) -> None:
 
 @each_store
 @pytest.mark.parametrize("create", CREATORS.values(), ids=CREATORS)
-def test_secret_is_in_the_creating_response_alone(
+def test_secret_is_only_in_the_creating_response(
     places: Places, create: Callable[[Client], str]
 ) -> None:
     output = create(places.client)
@@ -262,9 +264,9 @@ def test_secret_is_in_the_creating_response_alone(
     assert token == Token.objects.verify(secret)
     assert output.count(secret) == 1
     assert not holds(output, token.digest)
-    live_with(token, secret, places.client)
+    use(token, secret, places.client)
     assert places.which_hold(secret) == set()
-    # The log of all SQL cannot but hold the parameters of the SQL.
+    # The log of all SQL contains the parameters.
     assert places.which_hold(token.digest) - {"log django.db.backends"} == {
         "access_tokens_token.digest",
         "fixture of Token",
@@ -276,8 +278,8 @@ def find_secret(output: str) -> str:
     return str(secret)
 
 
-def live_with(token: Token, secret: str, client: Client) -> None:
-    """Do everything but delete the token."""
+def use(token: Token, secret: str, client: Client) -> None:
+    """Use the token in every way, without deleting it."""
     api = Client(headers={"Authorization": f"Bearer {secret}"})
     api.get("/api/me/")
     Client(headers={"Authorization": f"Bearer {secret}x"}).get("/api/me/")
@@ -288,7 +290,7 @@ def live_with(token: Token, secret: str, client: Client) -> None:
 
 
 @pytest.mark.parametrize("create", CREATORS.values(), ids=CREATORS)
-def test_nothing_is_left_of_a_deleted_token(
+def test_deleted_token_leaves_no_secret_and_no_digest(
     places: Places, create: Callable[[Client], str]
 ) -> None:
     secret = find_secret(create(places.client))
@@ -303,7 +305,7 @@ def test_nothing_is_left_of_a_deleted_token(
 
 
 def crawl(client: Client) -> dict[str, str]:
-    """Return the headers and the text of every page to which a link leads, by path."""
+    """Return the headers and the text of every page that is linked, by path."""
     paths = ["/", "/account/tokens/", CREATE, "/admin/", "/api/", "/api/me/", "/api/notes/"]
     pages: dict[str, str] = {}
     while paths:
@@ -341,7 +343,7 @@ def test_no_page_shows_a_secret_or_a_digest(token: KnownToken, who: str) -> None
 
 
 class Mails(AdminEmailHandler):
-    """What the site's admins would get by e-mail."""
+    """The e-mails that the site's admins would get."""
 
     def __init__(self) -> None:
         super().__init__(include_html=True)
@@ -361,7 +363,7 @@ def mails() -> Iterator[Mails]:
 
 @pytest.fixture
 def frames() -> Iterator[list[str]]:
-    """Yield the list of the local variables of every frame of an error, as reports show them."""
+    """Yield a list of the local variables in all frames of an error, as reports show them."""
     shown: list[str] = []
 
     def walk(**kwargs: Any) -> None:
@@ -377,14 +379,14 @@ def frames() -> Iterator[list[str]]:
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list of the secrets that are made from now on."""
+    """Return a list that gets every secret that is created from now on."""
     secrets: list[str] = []
 
-    def digest_and_tell(secret: str) -> str:
+    def remember_and_digest(secret: str) -> str:
         secrets.append(str(secret))
         return digest_secret(secret)
 
-    monkeypatch.setattr("access_tokens.crypto.digest_secret", digest_and_tell)
+    monkeypatch.setattr("access_tokens.crypto.digest_secret", remember_and_digest)
     return secrets
 
 
@@ -400,7 +402,7 @@ BROKEN = "{% include 'nowhere.html' %}"
         "{% load access_tokens %}{{ secret }}{{ secret|token_badges }}",
     ],
 )
-def test_template_that_fails_tells_no_secret(
+def test_failing_template_reveals_no_secret(
     client: Client,
     user: User,
     settings: Settings,
@@ -427,7 +429,7 @@ def test_template_that_fails_tells_no_secret(
 
 @pytest.mark.parametrize("create", [by_page, by_admin])
 @pytest.mark.parametrize("where", ["post_save", "database"])
-def test_creation_that_fails_tells_no_secret(
+def test_failing_creation_reveals_no_secret(
     client: Client,
     user: User,
     settings: Settings,
@@ -465,7 +467,7 @@ def test_creation_that_fails_tells_no_secret(
 
 
 @pytest.mark.parametrize("create", CREATORS.values(), ids=CREATORS)
-def test_receiver_that_fails_does_not_withhold_the_secret_and_tells_nothing(
+def test_secret_is_shown_only_to_the_user_when_a_receiver_fails(
     client: Client,
     user: User,
     mails: Mails,
@@ -482,7 +484,7 @@ def test_receiver_that_fails_does_not_withhold_the_secret_and_tells_nothing(
     assert not holds(mail, secret)
 
 
-def test_reveal_is_what_the_sweep_knows_of(client: Client, user: User) -> None:
+def test_secret_is_not_in_a_header_a_cookie_or_the_title(client: Client, user: User) -> None:
     client.force_login(user)
 
     response = client.post(CREATE, {"name": "swept", "expires_at": ""})

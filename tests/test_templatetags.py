@@ -104,19 +104,18 @@ def test_name_of_no_token_is_an_empty_place() -> None:
 @pytest.mark.parametrize(
     ("expires", "created", "used", "badges"),
     [
-        # A token without a moment has no badge, however new.
-        (None, timedelta(0), None, []),
-        (timedelta(days=15), timedelta(0), None, []),
-        (timedelta(days=14, seconds=1), timedelta(0), None, []),
+        (None, timedelta(0), None, ["No expiration"]),
+        (timedelta(days=90), timedelta(0), None, ["Expires Feb. 22, 2027"]),
+        (timedelta(days=14, seconds=1), timedelta(0), None, ["Expires Dec. 8, 2026"]),
         (timedelta(days=14), timedelta(0), None, ["Expires in 14 days"]),
         (timedelta(days=1), timedelta(0), None, ["Expires in 1 day"]),
         (timedelta(hours=1), timedelta(0), None, ["Expires today"]),
         (timedelta(0), timedelta(0), None, ["Expired Nov. 24, 2026"]),
         (timedelta(days=-30), timedelta(days=400), None, ["Expired Oct. 25, 2026"]),
-        (None, timedelta(days=90), None, []),
-        (None, timedelta(days=90, seconds=1), None, ["Unused for 90 days"]),
-        (None, timedelta(days=400), timedelta(days=91), ["Unused for 91 days"]),
-        (None, timedelta(days=400), timedelta(days=1), []),
+        (None, timedelta(days=90, seconds=-1), None, ["No expiration"]),
+        (None, timedelta(days=90), None, ["No expiration", "Unused for 90 days"]),
+        (None, timedelta(days=400), timedelta(days=91), ["No expiration", "Unused for 91 days"]),
+        (None, timedelta(days=400), timedelta(days=1), ["No expiration"]),
         (
             timedelta(days=2),
             timedelta(days=100),
@@ -143,6 +142,24 @@ def test_badges_say_what_to_look_at(
     )
 
     assert [badge.text for badge in token_badges(token)] == badges
+
+
+def test_line_that_needs_no_attention_is_neutral() -> None:
+    now = timezone.now()
+    for expires_at in (None, now + timedelta(days=15)):
+        (badge,) = token_badges(Token(created_at=now, expires_at=expires_at))
+        assert badge.tone == "at-tone-neutral"
+
+
+@time_machine.travel(NOW, tick=False)
+@pytest.mark.parametrize("short", [timedelta(0), timedelta(microseconds=1)])
+def test_badge_and_query_set_agree_on_what_is_unused(token: KnownToken, short: timedelta) -> None:
+    token.created_at = timezone.now() - timedelta(days=90) + short
+    token.save(update_fields=["created_at"])
+
+    is_unused = Token.objects.unused().exists()
+    assert is_unused == ("Unused for 90 days" in [badge.text for badge in token_badges(token)])
+    assert is_unused == (not short)
 
 
 def test_days_to_the_expiry_are_those_of_the_time_zone() -> None:
@@ -181,15 +198,26 @@ def test_table_shows_the_tokens_of_the_user(token: KnownToken) -> None:
     TokenFactory.create(name="of somebody else")
 
     table = page("{% access_tokens_table %}", RequestContext(request_of(token.user), {}))
-    assert table.texts("tbody/tr/th") == ["laptop"]
+    assert table.texts("tbody/tr/th/bdi") == ["laptop"]
     assert table.text("a[@href='/account/tokens/']") == "Manage access tokens"
+    assert table.text("a[@href='/account/tokens/new/']") == "New Token"
     assert list(table.inline_code()) == []
+
+
+def test_deleting_from_the_table_leads_back_to_its_page(token: KnownToken) -> None:
+    request = request_of(token.user)
+    request.META["QUERY_STRING"] = "tab=<tokens>"
+
+    table = page("{% access_tokens_table %}", {"request": request})
+    assert [field.get("value") for field in table.all("form/input[@name='next']")] == [
+        "/settings/?tab=%3Ctokens%3E"
+    ] * 2
 
 
 def test_table_can_be_used_without_a_request_context(token: KnownToken) -> None:
     table = page("{% access_tokens_table %}", {"request": request_of(token.user)})
 
-    assert table.texts("tbody/tr/th") == ["laptop"]
+    assert table.texts("tbody/tr/th/bdi") == ["laptop"]
 
 
 def test_table_carries_the_csrf_token_and_the_nonce(token: KnownToken) -> None:
@@ -223,7 +251,7 @@ def test_table_shows_the_newest_fifty_in_one_query_without_the_digest(user: User
     with CaptureQueriesContext(connection) as queries:
         table = page("{% access_tokens_table %}", {"request": request_of(user)})
 
-    assert table.texts("tbody/tr/th") == [token.name for token in reversed(tokens[1:])]
+    assert table.texts("tbody/tr/th/bdi") == [token.name for token in reversed(tokens[1:])]
     assert len(queries) == 1
     assert "digest" not in str(queries.captured_queries)
 
@@ -232,6 +260,6 @@ def test_a_token_whose_uses_are_not_recorded_is_not_called_unused(
     token: KnownToken, settings: Settings
 ) -> None:
     token.created_at -= timedelta(days=100)
-    assert token_badges(token)
+    assert len(token_badges(token)) == 2
     settings.ACCESS_TOKENS = {"LAST_USED_RESOLUTION": None}
-    assert not token_badges(token)
+    assert len(token_badges(token)) == 1

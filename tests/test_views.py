@@ -10,14 +10,17 @@ import time_machine
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.template import engines
 from django.test import Client, RequestFactory
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_script_prefix
 from django.urls import include, path, reverse, reverse_lazy
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import View
 from pytest_django import Settings
+from rest_framework.authentication import SessionAuthentication
 
+from access_tokens.authentication import AccessTokenAuthentication
 from access_tokens.conf import DEFAULTS
 from access_tokens.forms import TokenForm
 from access_tokens.models import Token
@@ -49,6 +52,25 @@ HOSTILE_NAMES = [
     "javascript:alert(1)",
     "]]><!-- </code></dialog>",
 ]
+
+
+class KeyAuthentication(AccessTokenAuthentication):
+    keyword = "Key"
+
+
+class Nowhere(View):
+    pass
+
+
+class TableView(View):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        source = "{% load access_tokens %}<!DOCTYPE html><title>Profile</title>\n"
+        template = engines["django"].from_string(source + "{% access_tokens_table %}")
+        return HttpResponse(template.render({}, request))
+
+
+class SiteWithoutPages:
+    urlpatterns = [path("", TableView.as_view())]
 
 
 def delete_url(pk: Any) -> str:
@@ -108,7 +130,7 @@ def test_list_shows_only_own_tokens(client: Client, token: KnownToken) -> None:
     other = TokenFactory.create(name="of somebody else")
 
     page = Page(client.get(LIST))
-    assert page.texts("tbody/tr/th") == ["laptop"]
+    assert page.texts("tbody/tr/th/bdi") == ["laptop"]
     assert other.name not in page.html
     assert other.partial[-4:] not in page.html
 
@@ -130,12 +152,18 @@ def test_token_of_another_is_like_none(
     of_none.headers.pop("Expires", None)
     assert of_another.headers == of_none.headers
     assert Token.objects.get() == other
-    if method in {"get", "head", "post"}:
+    if method in {"get", "head"}:
         assert of_another.status_code == HTTPStatus.NOT_FOUND
 
 
-@pytest.mark.parametrize("pk", ["0", "9" * 18, 2**63, 2**64, "9" * 100, "9" * 5000, "1a", "-1"])
-def test_impossible_pk_is_not_found(client: Client, pk: Any) -> None:
+@pytest.mark.parametrize("pk", ["0", "9" * 18, 2**63, 2**64, "9" * 100])
+def test_impossible_pk_is_like_none(client: Client, pk: Any) -> None:
+    assert client.get(delete_url(pk)).status_code == HTTPStatus.NOT_FOUND
+    assert client.post(delete_url(pk))["Location"] == LIST
+
+
+@pytest.mark.parametrize("pk", ["1a", "-1", "9" * 5000])
+def test_pk_that_is_no_number_is_not_found(client: Client, pk: Any) -> None:
     assert client.get(delete_url(pk)).status_code == HTTPStatus.NOT_FOUND
     assert client.post(delete_url(pk)).status_code == HTTPStatus.NOT_FOUND
 
@@ -225,6 +253,32 @@ def test_every_response_has_strict_headers(
         assert {"no-store", "private"} <= set(response["Cache-Control"].split(", ")), name
 
 
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (None, "same-origin"),
+        ("unsafe-url", "same-origin"),
+        ("no-referrer-when-downgrade", "same-origin"),
+        ("no-referrer", "no-referrer"),
+        # The browser takes the last one that it knows.
+        ("same-origin, no-referrer", "no-referrer"),
+        (["no-referrer", "strict-origin"], "same-origin"),
+    ],
+)
+def test_the_stricter_referrer_policy_wins(
+    client: Client, settings: Settings, policy: Any, said: str
+) -> None:
+    settings.SECURE_REFERRER_POLICY = policy
+
+    assert client.get(LIST)["Referrer-Policy"] == said
+
+
+def test_the_stricter_frame_options_win(client: Client, settings: Settings) -> None:
+    settings.X_FRAME_OPTIONS = "SAMEORIGIN"
+
+    assert client.get(LIST)["X-Frame-Options"] == "DENY"
+
+
 def test_refused_csrf_is_not_stored(user: User, settings: Settings) -> None:
     settings.MIDDLEWARE = MIDDLEWARE
     client = Client(enforce_csrf_checks=True)
@@ -265,7 +319,7 @@ def test_row_shows_a_token(client: Client, user: User) -> None:
     today = "Nov. 24, 2026"
     for (name, partial, created, last_used, _action), token in zip(cells, [new, used], strict=True):
         start, end = token.partial.split("…")
-        assert name == token.name
+        assert name == f"{token.name} No expiration"
         assert partial == f"{start}••••••••{end} starts with {start}, ends with {end}"
         assert created == today
         assert last_used == (f"{today} 2 hours ago" if token.last_used_at else "Never")
@@ -308,12 +362,26 @@ def test_list_gives_best_practices(client: Client, user: User, has_token: bool) 
     ]
 
 
+def test_page_says_that_uses_are_not_recorded(
+    client: Client, user: User, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"LAST_USED_RESOLUTION": None}
+    now = timezone.now()
+    token = TokenFactory.create(user=user, created_at=now - timedelta(days=100))
+
+    page = Page(client.get(LIST))
+    assert page.text("td[@class='at-cell-used']") == "Not recorded"
+    assert "Unused" not in page.body
+    assert "Monitor usage" not in page.body
+    assert "Not recorded" in Page(client.get(delete_url(token.pk))).texts("dl/dd")
+
+
 def test_list_has_pages_of_fifty(client: Client, user: User) -> None:
     tokens = TokenFactory.create_batch(51, user=user)
 
     first, second = Page(client.get(LIST)), Page(client.get(LIST, {"page": 2}))
-    assert first.texts("tbody/tr/th") == [token.name for token in reversed(tokens[1:])]
-    assert second.texts("tbody/tr/th") == [tokens[0].name]
+    assert first.texts("tbody/tr/th/bdi") == [token.name for token in reversed(tokens[1:])]
+    assert second.texts("tbody/tr/th/bdi") == [tokens[0].name]
     assert "Page 1 of 2" in first.body
     assert [first.one("a[@rel='next']").get("href"), second.one("a[@rel='prev']").get("href")] == [
         "?page=2",
@@ -414,6 +482,15 @@ def test_secret_is_shown_once_as_text(client: Client, any_base: None) -> None:
     assert code.get("spellcheck") == "false"
 
 
+def test_secret_is_kept_out_of_session_replays_and_histories(client: Client) -> None:
+    page = Page(create(client))
+
+    classes = {"ph-no-capture", "sentry-block", "dd-privacy-hidden"}
+    assert classes <= set(page.one("div[@data-at-secret]/code").attrib["class"].split())
+    assert page.one("div[@data-at-secret]").get("hx-history") == "false"
+    assert page.one("div[@data-at-secret]").get("data-turbo-temporary") == ""
+
+
 def test_reveal_warns_that_it_is_the_only_one(client: Client, any_base: None) -> None:
     page = Page(create(client))
 
@@ -430,6 +507,9 @@ def test_reveal_warns_that_it_is_the_only_one(client: Client, any_base: None) ->
         ({}, "http://testserver/"),
         ({"API_URL": "/api/v1/"}, "http://testserver/api/v1/"),
         ({"API_URL": "https://api.example.com/"}, "https://api.example.com/"),
+        ({"API_URL": "//api.example.com/"}, "http://api.example.com/"),
+        ({"API_URL": "me"}, "http://testserver/api/me/"),
+        ({"API_URL": reverse_lazy("me")}, "http://testserver/api/me/"),
     ],
 )
 def test_reveal_shows_a_command(
@@ -439,6 +519,33 @@ def test_reveal_shows_a_command(
 
     usage = rf'curl "{url}" \ -H "Authorization: Bearer $ACCESS_TOKEN"'
     assert Page(create(client)).text("pre") == usage
+
+
+@pytest.mark.parametrize("url", ["/api/me/", "me", reverse_lazy("me")])
+def test_command_is_for_the_site_where_it_is_mounted(
+    client: Client, settings: Settings, url: Any
+) -> None:
+    settings.ACCESS_TOKENS = {"API_URL": url}
+
+    with override_script_prefix("/site/"):
+        response = create(client)
+    assert 'curl "http://testserver/site/api/me/"' in Page(response).text("pre")
+
+
+@pytest.mark.parametrize(
+    ("classes", "keyword"),
+    [
+        ([f"{__name__}.KeyAuthentication"], "Key"),
+        ([SessionAuthentication, KeyAuthentication], "Key"),
+        ([SessionAuthentication], "Bearer"),
+    ],
+)
+def test_command_has_the_keyword_of_the_site(
+    client: Client, settings: Settings, classes: list[Any], keyword: str
+) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+
+    assert f'-H "Authorization: {keyword} $ACCESS_TOKEN"' in Page(create(client)).text("pre")
 
 
 @time_machine.travel("2026-11-24 12:00:00Z", tick=False)
@@ -454,7 +561,7 @@ def test_pages_work_in_either_kind_of_time(
     settings.USE_TZ = use_tz
 
     secret_of(create(client))
-    assert Page(client.get(LIST)).texts("tbody/tr/th") == ["laptop"]
+    assert Page(client.get(LIST)).texts("tbody/tr/th/bdi") == ["laptop"]
     assert Page(client.get(delete_url(Token.objects.get().pk))).all("form")
 
 
@@ -470,6 +577,31 @@ def test_second_submit_makes_no_second_token(client: Client, any_base: None) -> 
     assert page.one("select[@name='expires_at']/option[@selected]").get("value") == "90"
     assert secret not in page.html
     assert Token.objects.count() == 1
+
+
+def test_second_submit_says_what_happened_and_what_to_do(client: Client, any_base: None) -> None:
+    create(client)
+
+    note = Page(create(client)).one("div[@role='alert']")
+    assert text(note) == (
+        "“laptop” was created just now, perhaps by pressing the button twice. "
+        "If you didn’t see its token, delete it and generate a new one. Delete laptop"
+    )
+    (link,) = note.iter("a")
+    page = Page(client.get(link.attrib["href"]))
+    assert page.title == "Delete “laptop”?"
+    assert client.post(link.attrib["href"])["Location"] == CREATE
+    assert secret_of(create(client))
+
+
+@pytest.mark.parametrize("column", ["created_at", "last_used_at"])
+def test_name_of_an_older_or_used_token_is_simply_taken(
+    client: Client, token: KnownToken, column: str
+) -> None:
+    moment = timezone.now() - timedelta(minutes=1)
+    Token.objects.update(**{column: moment})
+
+    assert not Page(create(client)).all("div[@role='alert']")
 
 
 def test_name_that_another_user_has_is_free(client: Client) -> None:
@@ -577,10 +709,18 @@ def test_token_is_deleted(client: Client, token: KnownToken, any_base: None) -> 
     )
 
 
-def test_second_delete_is_not_found(client: Client, token: KnownToken) -> None:
-    client.post(delete_url(token.pk))
+def test_second_delete_says_that_it_was_deleted(
+    client: Client, token: KnownToken, any_base: None
+) -> None:
+    client.post(delete_url(token.pk), follow=True)
 
-    assert client.post(delete_url(token.pk)).status_code == HTTPStatus.NOT_FOUND
+    response = client.post(delete_url(token.pk), follow=True)
+    assert response.redirect_chain == [(LIST, HTTPStatus.FOUND)]
+    assert "This token was already deleted." in Page(response).body
+
+
+def test_second_delete_leads_back_to_where_it_was_asked(client: Client) -> None:
+    assert client.post(delete_url(1), {"next": "/?tab=tokens"})["Location"] == "/?tab=tokens"
 
 
 @pytest.mark.parametrize("query", ["?next=//evil.example", "?next=https://evil.example"])
@@ -588,6 +728,74 @@ def test_delete_leads_nowhere_else(client: Client, token: KnownToken, query: str
     response = client.post(delete_url(token.pk) + query, {"next": "//evil.example"})
 
     assert response["Location"] == LIST
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_delete_leads_back_to_where_it_was_asked(
+    client: Client, token: KnownToken, method: str
+) -> None:
+    url = delete_url(token.pk)
+    page = Page(client.get(url, {"next": "/?tab=tokens"}))
+    assert page.text("a[@href='/?tab=tokens'][@autofocus]") == "Cancel"
+
+    response = (
+        client.post(f"{url}?next=/%3Ftab=tokens")
+        if method == "get"
+        else client.post(url, {"next": "/?tab=tokens"})
+    )
+    assert response["Location"] == "/?tab=tokens"
+
+
+# In a namespace of the site.
+
+
+class SiteWithNamespaces:
+    app: list[Any] = [
+        path("tokens/", include("access_tokens.urls")),
+        path("more/", include("access_tokens.urls", namespace="more")),
+        path("profile/", TableView.as_view(), name="profile"),
+    ]
+    urlpatterns = [
+        path("site/", include((app, "site"), namespace="acme")),
+        path("login/", Nowhere.as_view(), name="login"),
+    ]
+
+
+@pytest.mark.parametrize("root", ["/site/tokens/", "/site/more/"])
+def test_pages_work_within_a_namespace(
+    client: Client, token: KnownToken, settings: Settings, root: str
+) -> None:
+    settings.ROOT_URLCONF = SiteWithNamespaces
+    settings.ACCESS_TOKENS = {}
+    delete = f"{root}{token.pk}/delete/"
+
+    page = Page(client.get(root))
+    assert page.one("tbody/tr/td/form").get("action") == delete
+    assert page.text(f"a[@href='{root}new/']") == "New Token"
+    assert Page(client.get(f"{root}new/")).text(f"a[@href='{root}'][@class='at-btn']") == "Cancel"
+    reveal = Page(client.post(f"{root}new/", {"name": "server", "expires_at": ""}))
+    assert reveal.one("a[@data-at-done]").get("href") == root
+    assert Page(client.get(delete)).text("a[@autofocus]") == "Cancel"
+    assert client.post(delete)["Location"] == root
+
+
+def test_table_works_within_a_namespace(
+    client: Client, token: KnownToken, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = SiteWithNamespaces
+
+    page = Page(client.get("/site/profile/"))
+    assert page.one("tbody/tr/td/form").get("action") == f"/site/tokens/{token.pk}/delete/"
+    assert page.text("a[@href='/site/tokens/']") == "Manage access tokens"
+
+
+def test_table_shows_nothing_where_the_pages_are_not_included(
+    client: Client, token: KnownToken, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ROOT_URLCONF = SiteWithoutPages
+
+    assert client.get("/").content.strip() == b"<!DOCTYPE html><title>Profile</title>"
+    assert "access_tokens.urls is not included" in caplog.text
 
 
 # Every page.
@@ -641,7 +849,7 @@ def test_hostile_name_is_text(client: Client, name: str, any_base: None) -> None
     deleted = Page(client.post(delete_url(token.pk), follow=True))
 
     for page in (reveal, confirmation, again, listed, deleted):
-        assert f"“{name}”" in page.body or name in page.texts("tbody/tr/th")
+        assert f"“{name}”" in page.body or name in page.texts("tbody/tr/th/bdi")
         assert list(page.inline_code()) == []
         assert not page.all("img")
     assert confirmation.title == f"Delete “{name}”?"
@@ -665,11 +873,7 @@ def test_page_works_without_messages(
 
     assert list(pages(client, token))
     response = client.post(delete_url(token.pk), follow=True)
-    assert Page(response).texts("tbody/tr/th") == ["another"]
-
-
-class Nowhere(View):
-    pass
+    assert Page(response).texts("tbody/tr/th/bdi") == ["another"]
 
 
 class SiteWithoutAdmin:

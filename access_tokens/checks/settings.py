@@ -8,7 +8,9 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
 from django.utils.functional import Promise
 
 from ..conf import DEFAULTS, conf, user_settings
@@ -32,7 +34,10 @@ def is_text(value: Any) -> bool:
 
 
 def is_url(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"(https?:/)?/\S*", value) is not None
+    """Return whether ``resolve_url()`` takes the value."""
+    if isinstance(value, str):
+        return re.fullmatch(r"\S+", value) is not None
+    return isinstance(value, Promise) or callable(value) or hasattr(value, "get_absolute_url")
 
 
 def is_expiry(value: Any) -> bool:
@@ -68,7 +73,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "LAST_USED_RESOLUTION": ("E004", is_duration, "a timedelta that is not negative, or None"),
     "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", bool.__instancecheck__, "True or False"),
     "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
-    "API_URL": ("E006", is_url, "a path that starts with a slash, as '/api/', or a URL"),
+    "API_URL": ("E006", is_url, "a path, as '/api/', a URL or the name of one"),
     "EXPIRY_DAYS": (
         "E007",
         is_expiry_list,
@@ -100,7 +105,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     errors = [*unknown_keys(configured), *wrong_values(configured)]
-    return errors or list(unlisted_default())
+    return errors or [*unlisted_default(), *unknown_url()]
 
 
 def unknown_keys(configured: Collection[Any]) -> Iterator[CheckMessage]:
@@ -130,4 +135,16 @@ def unlisted_default() -> Iterator[CheckMessage]:
             "which is not among ACCESS_TOKENS['EXPIRY_DAYS'].",
             hint=f"Choose one of {', '.join(map(repr, conf.EXPIRY_DAYS))}.",
             id="access_tokens.E009",
+        )
+
+
+def unknown_url() -> Iterator[CheckMessage]:
+    try:
+        if "API_URL" in user_settings():
+            resolve_url(conf.API_URL)
+    except NoReverseMatch as error:
+        yield Warning(
+            f"ACCESS_TOKENS['API_URL'] leads nowhere: {error}",
+            hint="Name a URL of your site, or write a path that starts with a slash.",
+            id="access_tokens.W003",
         )

@@ -1,24 +1,29 @@
 """``{% load access_tokens %}``: what the templates of the Access Tokens page are made with."""
 
+import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django import template
-from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.template import Context
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.timezone import template_localtime  # type: ignore[attr-defined]  # not in the stubs
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from access_tokens.conf import conf
 from access_tokens.managers import DIGESTS
 from access_tokens.models import Token
+from access_tokens.querysets import UNUSED_AFTER_DAYS
 
+logger = logging.getLogger("access_tokens")
 EXPIRES_SOON = timedelta(days=14)
-UNUSED_AFTER = timedelta(days=90)
 TABLE_ROWS = 50
 # Whole, since in many languages the unit changes after the word for "ago".
 UNITS_AGO: dict[str, Any] = {
@@ -50,6 +55,23 @@ def at_nonce_attr(context: Context) -> SafeString:
     return SafeString("") if nonce is None else format_html(' nonce="{}"', str(nonce))
 
 
+@register.simple_tag(takes_context=True, name="access_tokens_url")
+def access_tokens_url_tag(context: Context, name: str, *args: Any) -> str:
+    """Return the URL of a page, by its name in ``access_tokens.urls``."""
+    return access_tokens_url(_request(context), name, *args)
+
+
+def access_tokens_url(request: HttpRequest | None, name: str, *args: Any) -> str:
+    """Reverse within the namespaces of the request, the innermost first, then without them."""
+    match = request and request.resolver_match
+    namespaces = match.namespaces if match else []
+    for depth in range(len(namespaces), 0, -1):
+        with suppress(NoReverseMatch):
+            view = ":".join([*namespaces[:depth], "access_tokens", name])
+            return reverse(view, args=args, current_app=":".join(namespaces))
+    return reverse(f"access_tokens:{name}", args=args, current_app=":".join(namespaces))
+
+
 @register.inclusion_tag("access_tokens/_token_mask.html")
 def token_mask(token: Token) -> dict[str, str]:
     """Show which token this is by its first and last characters."""
@@ -63,21 +85,21 @@ def token_name(token: Token | None) -> SafeString:
     return format_html('<bdi data-at-slot="name">{}</bdi>', token.name if token else "")
 
 
+@register.simple_tag
+def uses_are_recorded() -> bool:
+    """Return whether ``last_used_at`` says anything."""
+    return conf.LAST_USED_RESOLUTION is not None
+
+
 @register.filter
 def token_badges(token: Token) -> list[Badge]:
-    """Say what the owner should look at: a token that expires soon, has expired or lies unused."""
-    badges = []
+    """Return the lines under a token's name: when it expires, and that it lies unused."""
     now = timezone.now()
-    if token.expires_at and token.is_expired:
-        expired = date_format(_local(token.expires_at), "DATE_FORMAT")
-        return [Badge(gettext("Expired %(date)s") % {"date": expired}, "at-tone-danger")]
-    if token.expires_at and token.expires_at - now <= EXPIRES_SOON:
-        days = (_local(token.expires_at).date() - _local(now).date()).days
-        badges.append(Badge(_expires_in(days), "at-tone-warning"))
-    idle = now - (token.last_used_at or token.created_at)
-    if conf.LAST_USED_RESOLUTION is not None and idle > UNUSED_AFTER:
-        text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", idle.days)
-        badges.append(Badge(text % {"days": idle.days}, "at-tone-warning"))
+    badges = [_expiry_badge(token.expires_at, now)]
+    unused = (now - (token.last_used_at or token.created_at)).days
+    if uses_are_recorded() and unused >= UNUSED_AFTER_DAYS and not token.is_expired:
+        text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", unused)
+        badges.append(Badge(text % {"days": unused}, "at-tone-warning"))
     return badges
 
 
@@ -94,29 +116,42 @@ def time_ago(moment: datetime) -> str:
 def access_tokens_table(context: Context) -> dict[str, Any]:
     """Show the newest tokens of the user who is logged in, for a site's own settings page."""
     request = _request(context)
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or not _is_included(request):
+        return {}
     return {
         "request": request,
+        "return_url": request.get_full_path(),
         "csp_nonce": context.get("csp_nonce"),
-        "token_list": _newest_tokens(getattr(request, "user", None)),
+        "token_list": Token.objects.filter(user=user).defer(*DIGESTS)[:TABLE_ROWS],
     }
 
 
-def _newest_tokens(user: Any) -> QuerySet[Token] | None:
-    if user is None or not user.is_authenticated:
-        return None
-    return Token.objects.filter(user=user).defer(*DIGESTS)[:TABLE_ROWS]
+def _is_included(request: HttpRequest) -> bool:
+    try:
+        return bool(access_tokens_url(request, "list"))
+    except NoReverseMatch:
+        logger.warning(
+            "{% access_tokens_table %} shows nothing: access_tokens.urls is not included."
+        )
+        return False
 
 
 def _request(context: Context) -> Any:
     return context.get("request") or getattr(context, "request", None)
 
 
-def _local(moment: datetime) -> datetime:
-    """Return the moment in the current time zone; with ``USE_TZ = False`` it is there already."""
-    return timezone.localtime(moment) if timezone.is_aware(moment) else moment
-
-
-def _expires_in(days: int) -> str:
+def _expiry_badge(expires_at: datetime | None, now: datetime) -> Badge:
+    if expires_at is None:
+        return Badge(gettext("No expiration"), "at-tone-neutral")
+    day = template_localtime(expires_at)
+    date = {"date": date_format(day, "DATE_FORMAT")}
+    if expires_at <= now:
+        return Badge(gettext("Expired %(date)s") % date, "at-tone-danger")
+    if expires_at - now > EXPIRES_SOON:
+        return Badge(gettext("Expires %(date)s") % date, "at-tone-neutral")
+    days = (day.date() - template_localtime(now).date()).days
     if days < 1:
-        return gettext("Expires today")
-    return ngettext("Expires in %(days)d day", "Expires in %(days)d days", days) % {"days": days}
+        return Badge(gettext("Expires today"), "at-tone-warning")
+    text = ngettext("Expires in %(days)d day", "Expires in %(days)d days", days)
+    return Badge(text % {"days": days}, "at-tone-warning")

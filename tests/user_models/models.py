@@ -48,6 +48,18 @@ class EmailUser(AbstractBaseUser):
     objects = BaseUserManager["EmailUser"]()
 
 
+class AdminUser(NamedUser):
+    """Have what Django's documentation gives to a user model for the admin, and no superusers."""
+
+    is_staff = True
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        return True
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return True
+
+
 class RolesField(TextField):
     """Keep a tuple as text."""
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from access_tokens.management import get_user
 from access_tokens.models import Token
@@ -23,4 +23,6 @@ class Command(BaseCommand):
             tokens = tokens.filter(name=name)
         _total, deleted = tokens.delete()
         count = deleted.get(Token._meta.label, 0)
+        if name is not None and not count:
+            raise CommandError(f"{username} has no access token {name!r}.")
         self.stdout.write(f"Deleted {count} access token{'' if count == 1 else 's'}.")

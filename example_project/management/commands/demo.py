@@ -15,7 +15,7 @@ GREETING = """
 Access Tokens   {site}/account/tokens/   log in as demo, password demo
 Django admin    {site}/admin/   log in as admin, password admin
 
-Press "+ New Token" on the page, then call the API with the token in place of the dots:
+Click "+ New Token" on the page, then call the API with your token instead of the dots:
 
   ACCESS_TOKEN=pat_...
   curl -H "Authorization: Bearer $ACCESS_TOKEN" {site}/api/me/
@@ -23,7 +23,7 @@ Press "+ New Token" on the page, then call the API with the token in place of th
 
 
 class Command(BaseCommand):
-    help = "Prepare the database, create two users, and serve the example project."
+    help = "Migrate the database, create two users and serve the example project."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("port", nargs="?", type=int, default=8000)
@@ -44,7 +44,7 @@ def require_free(port: int) -> None:
     except (OSError, OverflowError):
         raise CommandError(
             f"Port {port} is in use or not allowed. "
-            "Choose another one, for example: make demo PORT=8123"
+            "Choose another port, for example: make demo PORT=8123"
         ) from None
 
 

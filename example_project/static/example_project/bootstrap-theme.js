@@ -1,4 +1,4 @@
-// Alone among the frameworks, Bootstrap leaves it to a script to follow the system.
+// Unlike the other frameworks, Bootstrap needs a script to follow the system's theme.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function follow() {

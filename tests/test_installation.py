@@ -1,0 +1,80 @@
+"""The README's installation, followed to the letter on a project of ``startproject``."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from django.core.management import call_command
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+INSTALLATION = README.partition("## Installation")[2].partition("## How it works")[0]
+
+TRY_IT = """
+import re
+
+import django
+
+django.setup()
+from django.contrib.auth.models import User
+from django.test import Client
+
+User.objects.create_superuser("ada", password="ada")
+client = Client(SERVER_NAME="localhost")
+page = client.get("/account/tokens/", follow=True)
+(login, _), = page.redirect_chain
+assert page.status_code == 200
+assert client.post(login, {"username": "ada", "password": "ada"}).url == "/account/tokens/"
+html = client.post("/account/tokens/new/", {"name": "CI"}).content.decode()
+secret = re.search(r"pat_[0-9A-Za-z]{46}", html)[0]
+
+api = Client(SERVER_NAME="localhost", headers={"authorization": f"Bearer {secret}"})
+assert api.get("/api/me/").json() == {"username": "ada"}
+assert client.get("/api/me/").status_code == 200
+anonymous = Client(SERVER_NAME="localhost").get("/api/me/")
+assert anonymous.status_code == 401
+assert anonymous["WWW-Authenticate"].startswith("Bearer ")
+"""
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", INSTALLATION, re.DOTALL | re.MULTILINE)
+    return [dedent(block) for _, block in found]
+
+
+def is_of_settings(block: str) -> bool:
+    return re.match("[A-Z_]+ = ", block) is not None
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    call_command("startproject", "mysite", tmp_path)
+    for block in blocks("python"):
+        module = tmp_path / "mysite" / ("settings.py" if is_of_settings(block) else "urls.py")
+        with module.open("a") as file:
+            # The README shows a whole list, where the one of the project is extended.
+            file.write("\n" + block.replace("= [\n    # ...\n", "+= [\n"))
+    return tmp_path
+
+
+def run(project: Path, *arguments: str) -> None:
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-W", "error", *arguments],
+        cwd=project,
+        env={"DJANGO_SETTINGS_MODULE": "mysite.settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_installation_of_the_readme_works_on_a_new_project(project: Path) -> None:
+    commands = [shlex.split(line) for block in blocks("console") for line in block.splitlines()]
+    for command in commands:
+        if command[:2] == ["python", "manage.py"]:
+            run(project, *command[1:])
+    run(project, "-c", TRY_IT)
