@@ -25,15 +25,9 @@ class TokenQuerySet(QuerySet):
         return self.filter(last_used_at=None)
 
     def unused(self, days: int = UNUSED_AFTER_DAYS) -> TokenQuerySet:
-        """Return the tokens whose last use, or else creation, is at least ``days`` days ago.
-
-        A token that was rotated since then is not among them.
-        """
+        """Return the tokens whose last use, or else creation, is at least ``days`` days ago."""
         limit = timezone.now() - timedelta(days=days)
-        return self.filter(
-            Q(last_used_at__lte=limit) | Q(last_used_at=None, created_at__lte=limit),
-            Q(rotated_at=None) | Q(rotated_at__lte=limit),
-        )
+        return self.filter(Q(last_used_at__lte=limit) | Q(last_used_at=None, created_at__lte=limit))
 
     def expired(self, days: int = 0) -> TokenQuerySet:
         """Return the tokens that expired at least ``days`` days ago."""

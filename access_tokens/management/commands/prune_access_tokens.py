@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from access_tokens.conf import conf
 from access_tokens.management import number_of_days
@@ -23,7 +25,7 @@ class Command(BaseCommand):
             "--unused-days",
             type=number_of_days,
             metavar="N",
-            help="Tokens whose last use, or else creation, is at least N days ago.",
+            help="Tokens that were last used, or else created, at least N days ago.",
         )
         parser.add_argument("--dry-run", action="store_true", help="Delete nothing.")
 
@@ -46,7 +48,9 @@ class Command(BaseCommand):
                     "--unused-days: Uses are not recorded, since "
                     "ACCESS_TOKENS['LAST_USED_RESOLUTION'] is None."
                 )
-            tokens |= Token.objects.unused(unused_days)
+            limit = timezone.now() - timedelta(days=unused_days)
+            # The new secret of a token that was rotated may not be in use yet.
+            tokens |= Token.objects.unused(unused_days).exclude(rotated_at__gt=limit)
         count = tokens.count() if dry_run else tokens.prune()
         plural = "" if count == 1 else "s"
         self.stdout.write(
