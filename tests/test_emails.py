@@ -156,6 +156,18 @@ def test_token_that_another_host_announces_meanwhile_is_left_to_it(
     assert send_expiry_emails() == (0, 0)
 
 
+def test_token_that_is_rotated_meanwhile_is_not_announced(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = expiring(user, days=3)
+    seen_before = list(emails.expiring_tokens())
+    Token.objects.rotate(token, expires_at=timezone.now() + 90 * DAY)
+    monkeypatch.setattr(emails, "expiring_tokens", lambda days: seen_before)
+
+    assert send_expiry_emails() == (0, 0)
+    assert notices() == [None]
+
+
 def test_claim_must_be_committed_before_the_email_is_sent(user: User) -> None:
     expiring(user, days=3)
 
