@@ -38,7 +38,7 @@ DIGESTS: Final = ("digest", "previous_digest")
 
 @cache
 def lookup_by_digest(model: type[Token]) -> CompiledLookup[Token]:
-    tokens = model._base_manager.select_related("user").defer(*DIGESTS)
+    tokens = model._base_manager.select_related("user").defer(*DIGESTS, "expiry_notice")
     return CompiledLookup(tokens, "digest")
 
 

@@ -140,7 +140,7 @@ def test_lookup_with_other_parameters_is_left_to_the_orm(
         found = find(token.digest)
         assert found == token
         assert found.user == token.user
-        assert found.get_deferred_fields() == {"digest", "previous_digest"}
+        assert found.get_deferred_fields() == {"digest", "previous_digest", "expiry_notice"}
 
     assert len(queries) == 1
     assert "1 = 1" in queries.captured_queries[0]["sql"]

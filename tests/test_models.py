@@ -501,7 +501,7 @@ def test_rejection_says_only_the_reason() -> None:
 def test_verified_token_does_not_know_its_digest(token: KnownToken) -> None:
     verified = Token.objects.verify(token.secret)
 
-    assert verified.get_deferred_fields() == {"digest", "previous_digest"}
+    assert verified.get_deferred_fields() >= {"digest", "previous_digest"}
     assert token.digest not in repr(vars(verified))
 
 
