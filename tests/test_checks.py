@@ -223,7 +223,7 @@ def test_url_that_leads_nowhere_is_named(settings: Settings, url: Any) -> None:
         {"EXPIRY_DEFAULT_DAYS": 8},
     ],
 )
-def test_default_expiry_must_be_offered(settings: Settings, configured: dict[str, Any]) -> None:
+def test_default_expiration_must_be_offered(settings: Settings, configured: dict[str, Any]) -> None:
     settings.ACCESS_TOKENS = configured
 
     assert list(found()) == ["access_tokens.E009"]

@@ -288,11 +288,11 @@ def test_deactivation_and_a_request_that_changes_the_user_do_not_deadlock(
     assert list(User.objects.values_list("is_active", "first_name")) == [(False, "Ada")]
 
 
-# The later moment stays, and each is written once.
+# The later time stays, and each is written once.
 
 
 @pytest.mark.parametrize("seconds", [-1, 1])
-def test_later_of_two_moments_stays(
+def test_later_of_two_times_stays(
     atomic: bool, token: KnownToken, server: ThreadPoolExecutor, gate: Gate, seconds: int
 ) -> None:
     moment = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -306,7 +306,7 @@ def test_later_of_two_moments_stays(
     assert last_use() == (max(moment, other) if atomic else other)
 
 
-def test_many_workers_write_a_moment_once(
+def test_many_workers_write_a_time_once(
     atomic: bool,
     token: KnownToken,
     server: ThreadPoolExecutor,
