@@ -116,9 +116,12 @@ class AccessTokenAuthentication(BaseAuthentication):
 
         Another class of the view may answer to the same scheme. What can't be a secret is for it.
         """
-        if split_header(request)[0].lower() != self.keyword.lower():
-            return False
-        return has_shape(split_header(request)[1]) or not self.shares_scheme(request)
+        scheme, value = split_header(request)
+        looks_like_secret = has_shape(value)
+        del value  # as above
+        return scheme.lower() == self.keyword.lower() and (
+            looks_like_secret or not self.shares_scheme(request)
+        )
 
     def shares_scheme(self, request: Request) -> bool:
         """Return whether another authentication class of the view answers to the same scheme."""

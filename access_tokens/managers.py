@@ -36,7 +36,8 @@ DIGESTS: Final = ("digest", "previous_digest")
 
 @cache
 def compiled_lookup(model: type[Token], field: str) -> CompiledLookup[Token]:
-    return CompiledLookup(model._base_manager.select_related("user").defer(*DIGESTS), field)
+    tokens = model._base_manager.select_related("user").defer(*DIGESTS, "expiry_notice")
+    return CompiledLookup(tokens, field)
 
 
 _TokenManager = models.Manager.from_queryset(TokenQuerySet)

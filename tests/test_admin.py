@@ -172,7 +172,7 @@ def test_page_does_not_select_the_digest(admin_client: Client, token: KnownToken
     assert "digest" not in str(queries.captured_queries)
 
 
-# No look-up tells anything of a digest.
+# No look-up shows anything of a digest.
 
 
 def paths_to_token(model: type[Model], depth: int = 3) -> Iterator[str]:
@@ -297,7 +297,7 @@ def test_form_offers_to_save_alone(admin_client: Client) -> None:
 
 
 @time_machine.travel("2026-11-24 12:00:00Z", tick=False)
-def test_expiry_is_chosen_as_on_the_page(admin_client: Client, user: User) -> None:
+def test_expiration_is_chosen_as_on_the_page(admin_client: Client, user: User) -> None:
     page = Page(admin_client.get(ADD))
     add(admin_client, user, expires_at="7")
 
@@ -305,7 +305,7 @@ def test_expiry_is_chosen_as_on_the_page(admin_client: Client, user: User) -> No
     assert Token.objects.get().expires_at == end_of_day(7)
 
 
-def test_form_without_choices_has_no_expiry(
+def test_form_without_choices_has_no_expiration(
     admin_client: Client, user: User, settings: Settings
 ) -> None:
     settings.ACCESS_TOKENS = {"EXPIRY_DAYS": []}
@@ -392,7 +392,7 @@ def test_inactive_user_is_refused(admin_client: Client, user: User) -> None:
     assert not Token.objects.exists()
 
 
-def test_name_that_is_taken_in_the_same_moment_is_an_error_message(
+def test_name_that_is_taken_meanwhile_is_an_error_message(
     admin_client: Client,
     token: KnownToken,
     monkeypatch: pytest.MonkeyPatch,
@@ -462,7 +462,7 @@ def test_reveal_leads_where_staff_may_go(db: None) -> None:
     assert client.get(url).status_code == HTTPStatus.OK
 
 
-def test_superuser_adds_tokens_for_anybody(admin_client: Client, user: User) -> None:
+def test_superuser_adds_tokens_for_any_user(admin_client: Client, user: User) -> None:
     other = UserFactory.create(is_superuser=True)
 
     for owner in (user, other):
@@ -628,7 +628,7 @@ def test_error_of_the_site_is_no_conflict(
     assert not Token.objects.exists()
 
 
-def test_rename_to_a_name_that_is_taken_in_the_same_moment_is_an_error_message(
+def test_rename_to_a_name_that_is_taken_meanwhile_is_an_error_message(
     admin_client: Client,
     token: KnownToken,
     monkeypatch: pytest.MonkeyPatch,

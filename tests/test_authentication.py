@@ -190,7 +190,7 @@ def test_subclass_changes_the_keyword(token: KnownToken) -> None:
     assert challenge(get("/keyword/", "Token x")) == 'Token realm="api", error="invalid_token"'
 
 
-def test_keyword_has_no_lookalike(token: KnownToken) -> None:
+def test_lookalike_of_the_keyword_is_another_scheme(token: KnownToken) -> None:
     header = f"To\N{KELVIN SIGN}en {token.secret}"
     assert "to\N{KELVIN SIGN}en".lower() == "token"
 
@@ -457,14 +457,14 @@ def test_deleted_token_is_refused(token: KnownToken) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(-1, 200), (0, 401)])
-def test_token_is_refused_from_its_expiry_on(user: User, seconds: int, status: int) -> None:
+def test_token_is_refused_from_its_expiration_on(user: User, seconds: int, status: int) -> None:
     token = TokenFactory.create(user=user, expires_at=NOW)
 
     with time_machine.travel(NOW + timedelta(seconds=seconds), tick=False):
         assert get("/who/", bearer(token)).status_code == status
 
 
-def test_bad_token_is_refused_where_anybody_is_allowed(refused: dict[Reason, str]) -> None:
+def test_bad_token_is_refused_by_an_open_view(refused: dict[Reason, str]) -> None:
     for header in refused.values():
         response = get("/open/", header)
         assert (response.status_code, challenge(response)) == (401, INVALID)

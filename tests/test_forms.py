@@ -131,7 +131,7 @@ def test_default_holds_where_a_template_lacks_the_field(
 
 
 @pytest.mark.parametrize("days", ["8", "0", "-7", "36500", "7.0", " 7", "2030-01-01", "\0", "x"])
-def test_expiry_that_is_not_offered_is_refused(user: User, days: str) -> None:
+def test_expiration_that_is_not_offered_is_refused(user: User, days: str) -> None:
     assert "expires_at" in fill(user, expires_at=days).errors
 
 
@@ -168,7 +168,7 @@ def test_good_name_is_trimmed_and_taken(user: User, name: str) -> None:
     assert form.cleaned_data["name"] == name.strip()
 
 
-def test_only_name_and_expiry_are_asked(user: User) -> None:
+def test_only_name_and_expiration_are_asked(user: User) -> None:
     unasked = {"digest": "sha256$0", "partial": "pat_0000…0000", "created_at": "2000-01-01"}
     form = TokenForm({"name": "laptop", "user": "0"} | unasked, instance=Token(user=user))
 

@@ -27,7 +27,7 @@ settings.configure(
         "django.contrib.sessions",
         "access_tokens",
     ],
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    DATABASES={},
 )
 import django
 
@@ -39,7 +39,7 @@ from django.core.checks.registry import registry
 for name in sys.argv[1:]:
     import_module(name)
 for check in registry.get_checks():
-    if check.__module__ == "access_tokens.checks":
+    if check.__module__.startswith("access_tokens."):
         assert check(app_configs=None, databases=None) == [], check
 """
 
@@ -49,7 +49,7 @@ def module(path: str) -> str:
     return name.removesuffix(".__init__")
 
 
-def test_app_works_without_drf() -> None:
+def test_app_is_imported_without_drf_and_asks_no_database() -> None:
     modules = [module(path) for path in SOURCES if path not in OF_DRF]
 
     command = [sys.executable, "-W", "error", "-c", WITHOUT_DRF, *modules]

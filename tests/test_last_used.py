@@ -90,7 +90,7 @@ def updates(context: CaptureQueriesContext) -> int:
     return sum(query["sql"].startswith("UPDATE") for query in context.captured_queries)
 
 
-# Which moment is stored.
+# Which time is stored.
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_use_is_kept_to_the_second_by_default(token: KnownToken) -> None:
     assert last_use(token) == SECOND
 
 
-def test_moment_without_a_zone_is_floored_too() -> None:
+def test_naive_time_is_floored_too() -> None:
     moment = NOW.replace(tzinfo=None)
 
     assert floor(moment, timedelta(minutes=1)) == datetime(2030, 1, 2, 3, 4)  # noqa: DTZ001
@@ -295,7 +295,7 @@ def test_clock_that_is_behind_writes_nothing(token: KnownToken) -> None:
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_later_moment_stays_when_two_write(token: KnownToken, hours: int) -> None:
+def test_later_time_stays_when_two_write(token: KnownToken, hours: int) -> None:
     read = Token.objects.verify(token.secret)
     other = SECOND + timedelta(hours=hours)
     Token.objects.update(last_used_at=other)
@@ -337,7 +337,7 @@ def test_other_columns_are_not_written(token: KnownToken) -> None:
     assert Token.objects.get().name == "renamed"
 
 
-# Whatever the view does, and whoever calls it.
+# Whatever the view does, and whatever calls it.
 
 
 def by_client(path: str, header: str, request: pytest.FixtureRequest) -> int | None:

@@ -157,7 +157,7 @@ def test_second_submit_shows_the_last_secret(client: Client, token: KnownToken) 
 
 def rotate_before_the_update(other: Token) -> Any:
     """Return a wrapper of queries in which another request rotates the token first."""
-    is_done = []
+    is_done: list[bool] = []
 
     def wrapper(execute: Any, sql: str, *args: Any) -> Any:
         if sql.startswith("UPDATE") and "previous_digest" in sql and not is_done:

@@ -87,6 +87,13 @@ def by_rotation(client: Client) -> str:
     return str(Token.objects.rotate(make(client)))
 
 
+def by_rotation_command(client: Client) -> str:
+    make(client)
+    output = StringIO()
+    call_command("rotate_access_token", "ada", "swept", stdout=output, stderr=StringIO())
+    return output.getvalue()
+
+
 CREATORS: dict[str, Callable[[Client], str]] = {
     "forms/__init__.py": by_page,
     "forms/__init__.py, in the admin": by_admin,
@@ -94,6 +101,7 @@ CREATORS: dict[str, Callable[[Client], str]] = {
     "managers.py": by_manager,
     "forms/__init__.py, by rotation": by_rotation_on_the_page,
     "forms/__init__.py, by rotation in the admin": by_rotation_in_the_admin,
+    "management/commands/rotate_access_token.py": by_rotation_command,
     "rotation.py": by_rotation,
 }
 

@@ -162,7 +162,7 @@ def test_badge_and_query_set_agree_on_what_is_unused(token: KnownToken, short: t
     assert is_unused == (not short)
 
 
-def test_days_to_the_expiry_are_those_of_the_time_zone() -> None:
+def test_days_to_the_expiration_are_those_of_the_time_zone() -> None:
     with time_machine.travel("2026-11-24 23:30:00Z", tick=False):
         now = timezone.now()
         token = Token(created_at=now, expires_at=now + timedelta(hours=1))
@@ -285,7 +285,7 @@ def test_table_says_that_the_limit_is_reached(token: KnownToken, settings: Setti
 
 
 @pytest.mark.parametrize("context", [{}, {"request": RequestFactory().get("/")}])
-def test_table_of_nobody_is_empty(context: dict[str, Any]) -> None:
+def test_table_without_a_user_is_empty(context: dict[str, Any]) -> None:
     assert render("{% access_tokens_table %}", context).strip() == ""
 
 

@@ -704,7 +704,7 @@ def test_bad_name_gets_the_form_again(client: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("days", ["8", "x", "-1"])
-def test_expiry_that_is_not_offered_gets_the_form_again(client: Client, days: str) -> None:
+def test_expiration_that_is_not_offered_gets_the_form_again(client: Client, days: str) -> None:
     assert Page(create(client, expires_at=days)).title == "Error: New access token"
     assert not Token.objects.exists()
 

@@ -86,7 +86,7 @@ class Comparison:
 
     def compare_lookup(self, secret: str) -> None:
         digest = digest_secret(secret)
-        tokens = self.tokens.select_related("user").defer("digest", "previous_digest")
+        tokens = self.tokens.select_related("user").defer(*DIGESTS, "expiry_notice")
         expected = tokens.get(digest=digest)
         with CaptureQueriesContext(connections[self.using]) as queries:
             found = compiled_lookup(Token, "digest").get(digest, using=self.using)
@@ -162,7 +162,7 @@ if __name__ == "__main__":
     from access_tokens import last_used
     from access_tokens.crypto import digest_secret
     from access_tokens.exceptions import TokenRejected
-    from access_tokens.managers import compiled_lookup
+    from access_tokens.managers import DIGESTS, compiled_lookup
     from access_tokens.models import Token
 
     made = setup_databases(verbosity=0, interactive=False)
