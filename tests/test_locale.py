@@ -16,7 +16,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.template import engines
-from django.test import Client, RequestFactory
+from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone
 from django.utils.translation import ngettext, override, to_language
 from pytest_django import Settings
@@ -246,6 +246,51 @@ def admin_pages(client: Client, user: User) -> Iterator[Page]:
     yield page_of(client.post(ADMIN, chosen))
 
 
+def rotation_pages(client: Client, user: User) -> Iterator[Page]:
+    token = TokenFactory.create(user=user, name="laptop")
+    url = f"{LIST}{token.pk}/rotate/"
+    yield page_of(client.get(url))
+    yield page_of(client.post(url))
+    yield page_of(client.get(url))
+    yield page_of(client.get(LIST))
+    Token.objects.update(previous_ends_at=timezone.now() + timedelta(hours=1))
+    yield page_of(client.get(LIST))
+    yield page_of(client.post(f"{LIST}{token.pk}/end-previous/", follow=True))
+    with override_settings(ACCESS_TOKENS={"ROTATION_OVERLAP": timedelta(0)}):
+        yield page_of(client.get(url))
+    yield page_of(client.post(url, {"end_previous_now": "on"}))
+    Token.objects.update(expires_at=timezone.now())
+    yield page_of(client.post(url))
+
+
+def pages_of_scopes_and_limits(client: Client, user: User) -> Iterator[Page]:
+    scopes = {"read": "Read", "write": "Write"}
+    token = TokenFactory.create(user=user)
+    Token.objects.filter(pk=TokenFactory.create(user=user).pk).update(scopes="read gone")
+    limits = {"MAX_EXPIRY_DAYS": 30, "MAX_TOKENS_PER_USER": 2}
+    with override_settings(ACCESS_TOKENS={"SCOPES": scopes} | limits):
+        yield page_of(client.get(LIST))
+        yield page_of(client.get(CREATE))
+        token.delete()
+        yield page_of(client.get(CREATE))
+        yield page_of(client.post(CREATE, {"name": "laptop"}))
+
+
+def admin_pages_of_rotation_and_limits(client: Client, user: User) -> Iterator[Page]:
+    token = TokenFactory.create(user=user, name="laptop")
+    rotate, change = (f"{ADMIN}{token.pk}/{name}/" for name in ("rotate", "change"))
+    yield page_of(client.get(rotate))
+    yield page_of(client.post(rotate))
+    yield page_of(client.get(change))
+    yield page_of(client.post(f"{ADMIN}{token.pk}/end-previous/", follow=True))
+    scopes = {"read": "Read", "write": "Write"}
+    with override_settings(ACCESS_TOKENS={"SCOPES": scopes, "MAX_TOKENS_PER_USER": 1}):
+        yield page_of(client.get(ADMIN))
+        yield page_of(client.get(change))
+        fields = {"name": "other", "user": str(user.pk), "expires_at": "", "scopes": "read"}
+        yield page_of(client.post(f"{ADMIN}add/", fields))
+
+
 def tag_pages(client: Client, user: User) -> Iterator[Page]:
     request = RequestFactory().get("/")
     request.user = user
@@ -283,7 +328,13 @@ def sentence(string: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){words}(?!\w)")
 
 
-@pytest.mark.parametrize("pages", [own_pages, admin_pages, tag_pages])
+ADMIN_PAGES = [admin_pages, admin_pages_of_rotation_and_limits]
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [own_pages, rotation_pages, pages_of_scopes_and_limits, tag_pages, *ADMIN_PAGES],
+)
 @each_language
 def test_page_is_completely_translated(
     db: None,
@@ -301,7 +352,7 @@ def test_page_is_completely_translated(
 
     for page in pages(client_of(user, language), user):
         assert left_in_english(page, ours) == []
-        if language in OTHER_SCRIPTS and pages is not admin_pages:
+        if language in OTHER_SCRIPTS and pages not in ADMIN_PAGES:
             # This also finds strings that are not marked for translation.
             assert [text for text in nodes(page.one("body")) if LATIN_WORDS.search(text)] == []
 

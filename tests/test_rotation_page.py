@@ -309,6 +309,13 @@ def test_rotation_leads_back_to_where_it_was_asked(
     assert client.post(end_previous_url(token.pk), {"next": asked})["Location"] == led
 
 
+def test_form_that_is_not_committed_rotates_nothing(token: KnownToken) -> None:
+    form = TokenRotateForm({}, instance=token)
+
+    assert form.save(commit=False) == token
+    assert Token.objects.get().rotated_at is None
+
+
 def test_view_can_be_subclassed(token: KnownToken) -> None:
     class View(TokenRotateView):
         created_page_title = "Your key"

@@ -506,6 +506,35 @@ def test_failing_creation_reveals_no_secret(
     assert not Token.objects.exists()
 
 
+@pytest.mark.parametrize("rotate", [by_rotation_on_the_page, by_rotation_in_the_admin])
+def test_failing_rotation_reveals_no_secret(
+    client: Client,
+    user: User,
+    settings: Settings,
+    mails: Mails,
+    frames: list[str],
+    known: list[str],
+    rotate: Callable[[Client], str],
+) -> None:
+    settings.DEBUG = True
+    client.force_login(user)
+
+    def fail_on_update(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("UPDATE") and "previous_digest" in sql:
+            raise DatabaseError("The disk is full.")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(fail_on_update):
+        page = rotate(client)
+
+    old, new = known
+    assert frames
+    assert mails.sent
+    for shown in (page, *mails.sent, *frames):
+        assert not holds(shown, old)
+        assert not holds(shown, new)
+
+
 @pytest.mark.parametrize("create", CREATORS.values(), ids=CREATORS)
 def test_secret_is_shown_only_to_the_user_when_a_receiver_fails(
     client: Client,
