@@ -506,6 +506,8 @@ def test_failing_creation_reveals_no_secret(
     assert not Token.objects.exists()
 
 
+# An error report looks at query sets, which a broken transaction of the test would forbid.
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("rotate", [by_rotation_on_the_page, by_rotation_in_the_admin])
 def test_failing_rotation_reveals_no_secret(
     client: Client,
