@@ -149,6 +149,15 @@ def test_a_style_can_be_set_by_a_variable() -> None:
     assert [f"var({variable}" in css for variable in variables] == [True, True]
 
 
+def test_the_secret_is_kept_from_the_session_recorders_that_the_readme_names() -> None:
+    section = README.split("### Session recorders")[1].split("###")[0]
+    box = (ROOT / "access_tokens/templates/access_tokens/_secret.html").read_text()
+    classes = re.findall(r"\(`([\w-]+)`\)", section)
+
+    assert f'class="at-secret {" ".join(classes)}"' in box
+    assert len(classes) == 5
+
+
 def test_a_plain_view_can_verify_and_record(rf: RequestFactory, token: KnownToken) -> None:
     hook = NAMESPACE["hook"]
     assert hook(rf.get("/")).status_code == 401
