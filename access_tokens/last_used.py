@@ -50,7 +50,7 @@ def record_use(token: Token, request: HttpRequest | None = None) -> None:
     if token.last_used_at is not None and token.last_used_at >= now:
         return
     using = router.db_for_write(type(token), instance=token)
-    if is_in_transaction(using) and request is not None and ends_in_this_thread(request):
+    if request is not None and ends_in_this_thread(request) and is_in_transaction(using):
         deferred.uses.append((token, now, using))
         # A reader may take minutes for the response, so a commit doesn't wait for it.
         transaction.on_commit(write_deferred, using=using, robust=True)
@@ -59,8 +59,10 @@ def record_use(token: Token, request: HttpRequest | None = None) -> None:
 
 
 def is_in_transaction(using: str) -> bool:
-    """Return whether an atomic block is open, other than that of a test case."""
-    if not connections[using].in_atomic_block:
+    """Return whether a transaction that will end is open, other than that of a test case."""
+    connection = connections[using]
+    # Without AUTOCOMMIT, the site ends its transactions, and a later write would begin another.
+    if not connection.in_atomic_block or not connection.settings_dict["AUTOCOMMIT"]:
         return False
     try:
         with transaction.atomic(using=using, savepoint=False, durable=True):
@@ -122,9 +124,10 @@ def write(token: Token, time: datetime, using: str) -> None:
 
 def update(model: type[Token], pk: int, time: datetime, using: str) -> None:
     """Set ``last_used_at`` to ``time``, unless the token is gone or a later time is stored."""
-    connection = connections[using]
-    quote = connection.ops.quote_name
-    table, key, column = quote(model._meta.db_table), quote("id"), quote("last_used_at")
+    connection, meta = connections[using], model._meta
+    field = meta.get_field("last_used_at")
+    names = (meta.db_table, meta.pk.column, field.column)
+    table, key, column = (connection.ops.quote_name(name or "") for name in names)
     # Outside a transaction, PostgreSQL doesn't wait for the disk. A crash may lose this update,
     # but damages nothing (https://www.postgresql.org/docs/current/wal-async-commit.html).
     is_asynchronous = (
@@ -138,6 +141,6 @@ def update(model: type[Token], pk: int, time: datetime, using: str) -> None:
         f" WHERE {key} = %s AND ({column} IS NULL OR {column} < %s)"
         f"{set_commit if is_asynchronous else ''}"
     )
-    value = model._meta.get_field("last_used_at").get_db_prep_value(time, connection)
+    value = field.get_db_prep_value(time, connection)
     with connection.cursor() as cursor:
         cursor.execute(sql, (value, pk, value))
