@@ -23,6 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.live_server_helper import LiveServer
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
@@ -250,7 +251,40 @@ def run_python(*arguments: str, **environ: str) -> None:
 def test_plain_request_of_django_is_authenticated(token: KnownToken) -> None:
     request: Any = RequestFactory().get("/", HTTP_AUTHORIZATION=bearer(token))
 
-    assert AccessTokenAuthentication().authenticate(request) == (token.user, token)
+    authentication = AccessTokenAuthentication()
+
+    assert authentication.authenticate(request) == (token.user, token)
+    request.META["HTTP_AUTHORIZATION"] = "Bearer x"
+    assert authentication.authenticate_header(request) == INVALID
+
+
+class LateAuthentication(BaseAuthentication):
+    """Answer to ``Bearer``, but say so only after having authenticated."""
+
+    def authenticate(self, request: Request) -> None:
+        self.challenge = "Bearer"
+
+    def authenticate_header(self, request: Request) -> str:
+        return self.challenge
+
+
+class RecursiveAuthentication(BaseAuthentication):
+    """Answer to ``Bearer``, but ask who the user is first."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return f"Bearer {request.user}"
+
+    def authenticate(self, request: Request) -> None:
+        return None
+
+
+@pytest.mark.parametrize("other", [LateAuthentication, RecursiveAuthentication])
+def test_class_that_fails_to_name_its_scheme_shares_none(
+    other: type[BaseAuthentication], rf: RequestFactory
+) -> None:
+    view = WhoView.as_view(authentication_classes=[AccessTokenAuthentication, other])
+
+    assert view(rf.get("/", HTTP_AUTHORIZATION="Bearer foreign")).status_code == 401
 
 
 def test_bearer_is_shared_with_the_tokens_of_other_packages() -> None:

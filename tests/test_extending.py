@@ -146,8 +146,17 @@ def test_a_text_can_be_changed_by_a_catalogue_of_the_site(
 
 def test_a_style_can_be_set_by_a_variable() -> None:
     css = (ROOT / "access_tokens/static/access_tokens/access_tokens.css").read_text()
-    for variable in re.findall(r"^  (--at-[\w-]+):", readme_code(":root"), re.MULTILINE):
-        assert f"var({variable}" in css
+    variables = re.findall(r"(--at-[\w-]+):", readme_code(":root"))
+    assert [f"var({variable}" in css for variable in variables] == [True, True]
+
+
+def test_the_secret_is_kept_from_the_session_recorders_that_the_readme_names() -> None:
+    section = README.split("### Session recorders")[1].split("###")[0]
+    box = (ROOT / "access_tokens/templates/access_tokens/_secret.html").read_text()
+    classes = re.findall(r"\(`([\w-]+)`\)", section)
+
+    assert f'class="at-secret {" ".join(classes)}"' in box
+    assert len(classes) == 5
 
 
 def test_a_plain_view_can_verify_and_record(rf: RequestFactory, token: KnownToken) -> None:
