@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db import models
+from django.db import models, router, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -17,6 +17,7 @@ else:
     QuerySet = models.QuerySet
 
 UNUSED_AFTER_DAYS: Final = 90
+CHUNK_SIZE: Final = 500
 
 
 class TokenQuerySet(QuerySet):
@@ -28,8 +29,9 @@ class TokenQuerySet(QuerySet):
         limit = timezone.now() - timedelta(days=days)
         return self.filter(Q(last_used_at__lte=limit) | Q(last_used_at=None, created_at__lte=limit))
 
-    def expired(self) -> TokenQuerySet:
-        return self.filter(expires_at__lte=timezone.now())
+    def expired(self, days: int = 0) -> TokenQuerySet:
+        """Return the tokens that expired at least ``days`` days ago."""
+        return self.filter(expires_at__lte=timezone.now() - timedelta(days=days))
 
     def without_expiry(self) -> TokenQuerySet:
         return self.filter(expires_at=None)
@@ -37,3 +39,23 @@ class TokenQuerySet(QuerySet):
     def without_scopes(self) -> TokenQuerySet:
         """Return the tokens with full access."""
         return self.filter(scopes=None)
+
+    def prune(self) -> int:
+        """Delete these tokens in chunks and return how many they were.
+
+        A token stays if it is no longer one of these when its turn comes, since it was used.
+        """
+        tokens = self.using(self._db or router.db_for_write(self.model))  # type: ignore[attr-defined]  # not in the stubs
+        pks = tokens.order_by("pk").values_list("pk", flat=True)
+        deleted = 0
+        chunk = list(pks[:CHUNK_SIZE])
+        while chunk:
+            with transaction.atomic(using=tokens.db):
+                # delete() looks at no condition but the primary key.
+                locked = list(pks.select_for_update().filter(pk__in=chunk))
+                self.model._base_manager.using(tokens.db).filter(pk__in=locked).delete()
+            deleted += len(locked)
+            chunk = list(pks.filter(pk__gt=chunk[-1])[:CHUNK_SIZE])
+        return deleted
+
+    prune.alters_data = True  # type: ignore[attr-defined]  # for templates, as in Django

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.translation import gettext_lazy as _
 
-from .conf import conf
+from .conf import conf, own_class
 
 SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
 
@@ -77,8 +77,16 @@ def api_views(
 
 def required_scopes_of(view: Any) -> Any:
     """Return the ``required_scopes`` of a view in the URLconf, those of an ``@action`` included."""
-    initkwargs = getattr(view, "initkwargs", {})
-    return initkwargs.get("required_scopes", getattr(view.cls, "required_scopes", None))
+    return attribute_of(view, "required_scopes")
+
+
+def accepts_tokens(view: Any) -> bool:
+    """Return whether a view in the URLconf authenticates by access tokens."""
+    return any(map(own_class, attribute_of(view, "authentication_classes") or ()))
+
+
+def attribute_of(view: Any, name: str) -> Any:
+    return getattr(view, "initkwargs", {}).get(name, getattr(view.cls, name, None))
 
 
 def methods_of(view: Any) -> dict[str, str | None]:

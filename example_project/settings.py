@@ -72,6 +72,9 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 
+# From Django 6.1 on.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "access_tokens.authentication.AccessTokenAuthentication",

@@ -45,9 +45,10 @@ def po_path(language: str) -> Path:
 def extract_messages() -> Catalog:
     """Return all messages in the Python code and the templates, with the files they're in."""
     messages = Catalog()
-    for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.html")]):
+    templates = {*PACKAGE.glob("templates/**/*.html"), *PACKAGE.glob("templates/**/*.txt")}
+    for path in sorted([*PACKAGE.rglob("*.py"), *templates]):
         code = path.read_text(encoding="utf-8")
-        if path.suffix == ".html":
+        if path in templates:
             # templatize() returns Python code with wrong indentation.
             code = "\n".join(map(str.strip, templatize(code).split("\n")))
         location = (path.relative_to(PACKAGE).as_posix(), 0)

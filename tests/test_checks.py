@@ -9,16 +9,27 @@ import rest_framework.views  # noqa: F401  # It keeps the classes that it finds 
 from django.core.checks import WARNING, CheckMessage, run_checks
 from django.template import Context, Library, Node, NodeList
 from django.template.base import Parser, Token
-from django.urls import resolve, reverse_lazy
+from django.urls import include, path, resolve, reverse_lazy
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 from pytest_django import Settings
+from rest_framework import decorators
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
 
 from access_tokens.authentication import AccessTokenAuthentication
+from access_tokens.checks.rest_framework import check_required_scopes
 from access_tokens.conf import DEFAULTS
+from access_tokens.decorators import required_scopes
 
 OURS = "access_tokens.authentication.AccessTokenAuthentication"
 SESSION = "rest_framework.authentication.SessionAuthentication"
+
+SCOPES = {"read": "Read", "write": "Write", "reports": "Run reports"}
 
 
 class KeywordAuthentication(AccessTokenAuthentication):
@@ -141,6 +152,34 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         [None, 90, "90", {90}, [0], [-1], [36_501], [90, 90], [True], [90.0], ["90"], [[90]]],
     ),
     "EXPIRY_DEFAULT_DAYS": ("E008", [90, 7, None], [0, -1, 36_501, "90", True, 90.0, [90]]),
+    "MAX_EXPIRY_DAYS": ("E013", [1, 36_500, None], [0, -1, 36_501, "90", True, 90.0]),
+    "MAX_TOKENS_PER_USER": ("E014", [1, 50, None], [0, -1, "50", True, 50.0]),
+    "ROTATION_OVERLAP": ("E015", [None, timedelta(0), timedelta(days=7)], [timedelta(-1), 24, "1"]),
+    "SCOPES": (
+        "E016",
+        [
+            {},
+            {"read": "Read", "write": gettext_lazy("Write")},
+            SCOPES,
+            SCOPES | {"repo:status/!#~[]": "Any name"},
+        ],
+        [
+            None,
+            ["read", "write"],
+            {"read": "Read"},
+            {"write": "Write"},
+            SCOPES | {"": "Label"},
+            SCOPES | {"a b": "Label"},
+            SCOPES | {'"': "Label"},
+            SCOPES | {"\\": "Label"},
+            SCOPES | {"é": "Label"},
+            SCOPES | {"a\n": "Label"},
+            SCOPES | {1: "Label"},
+            SCOPES | {"admin": ""},
+            SCOPES | {"admin": None},
+        ],
+    ),
+    "EMAIL_ON_CREATION": ("E017", [False, True], [None, 1, "on"]),
 }
 
 
@@ -395,3 +434,119 @@ def test_site_without_drf_needs_no_class(settings: Settings) -> None:
     settings.REST_FRAMEWORK = {}
 
     assert found() == {}
+
+
+# The scopes that views need.
+
+
+class ReportView(APIView):
+    def get(self, request: Request) -> Response:
+        raise NotImplementedError
+
+
+class ReportViewSet(ViewSet):
+    required_scopes: Any = None
+
+    def list(self, request: Request) -> Response:
+        raise NotImplementedError
+
+    @decorators.action(detail=False, required_scopes=["report"])
+    def run(self, request: Request) -> Response:
+        raise NotImplementedError
+
+
+def route(settings: Settings, view: Any) -> None:
+    """Let the site have ``view`` on two paths, and ``SCOPES``."""
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+    settings.ROOT_URLCONF = (path("a/", view), path("b/", include(([path("c/", view)], "b"))))
+
+
+@pytest.mark.parametrize(
+    ("required", "expected"),
+    [
+        (None, None),
+        ([], None),
+        (["reports"], None),
+        (("read", "reports"), None),
+        ({"GET": ["reports"], "POST": [], "metadata": []}, None),
+        ("reports", "E018"),
+        (["report"], "E019"),
+        ({"GET": "reports"}, "E018"),
+        ({"GET": ["report"]}, "E019"),
+        ({"get": ["reports"]}, "E018"),
+        ({"list": ["reports"]}, "E018"),
+        ({1: ["reports"]}, "E018"),
+        ([["reports"]], "E018"),
+        ({"reports"}, "E018"),
+    ],
+)
+def test_view_must_name_its_scopes_in_lists(
+    settings: Settings, required: Any, expected: str | None
+) -> None:
+    view: Any = type("View", (ReportView,), {"required_scopes": required})
+    route(settings, view.as_view())
+
+    assert list(found()) == ([f"access_tokens.{expected}"] if expected else [])
+
+
+def test_unknown_scope_is_named_with_its_view(settings: Settings) -> None:
+    route(settings, ReportViewSet.as_view({"get": "list"}, required_scopes=["report", "read"]))
+
+    message = found()["access_tokens.E019"]
+    assert message.msg == (
+        "tests.test_checks.ReportViewSet.required_scopes names 'report', "
+        "which is not in ACCESS_TOKENS['SCOPES']."
+    )
+    assert message.hint == "The scopes are read, write, reports."
+
+
+@required_scopes(["report"])
+@decorators.api_view()
+def report(request: Request) -> Response:
+    raise NotImplementedError
+
+
+def routed(viewset: type[ViewSet]) -> Any:
+    router = SimpleRouter()
+    router.register("reports", viewset, basename="report")
+    return include(router.urls)
+
+
+class OtherReportViewSet(ReportViewSet):
+    authentication_classes = [SessionAuthentication]
+
+
+@pytest.mark.parametrize("view", [report, routed(ReportViewSet)], ids=["api_view", "action"])
+def test_every_kind_of_view_is_checked(settings: Settings, view: Any) -> None:
+    route(settings, view)
+
+    assert list(found()) == ["access_tokens.E019"]
+
+
+def test_actions_of_a_view_may_have_their_own_scopes(settings: Settings) -> None:
+    view: Any = type("View", (ReportViewSet,), {"required_scopes": {"list": ["read"], "run": []}})
+    route(settings, view.as_view({"get": "list"}))
+
+    assert found() == {}
+
+
+def test_view_that_takes_no_access_tokens_may_mean_scopes_of_another_package(
+    settings: Settings,
+) -> None:
+    route(settings, routed(OtherReportViewSet))
+
+    assert found() == {}
+
+
+def test_view_may_say_anything_where_scopes_are_off(settings: Settings) -> None:
+    route(settings, report)
+    settings.ACCESS_TOKENS = {}
+
+    assert found() == {}
+
+
+def test_broken_urlconf_does_not_stop_the_check(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+    settings.ROOT_URLCONF = "no.such.urlconf"
+
+    assert check_required_scopes() == []

@@ -13,16 +13,19 @@ import pytest
 import time_machine
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import Error, connection, connections, transaction
+from django.db import Error, OperationalError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.utils import timezone
 from pytest_django import Settings
 
+from access_tokens.emails import send_expiry_emails
 from access_tokens.models import Token
 from access_tokens.signals import last_used_failed
 
 from .api import call_asgi, call_wsgi, opened_connections
 from .factories import KnownToken, TokenFactory, UserFactory
+from .smtp import mail_server
 
 pytestmark = [
     pytest.mark.server_database,
@@ -643,3 +646,77 @@ def test_failing_write_leaves_no_connection(
 
     assert [wrapper.connection for wrapper in opened] == [None]
     assert len(failures) == 1
+
+
+# Pruning.
+
+
+def run_and_close(run: Run) -> Any:
+    """Run a function as a process of its own does, with its own connection."""
+    try:
+        return run()
+    finally:
+        connections.close_all()
+
+
+def test_token_that_is_about_to_be_pruned_cannot_be_used(server: ThreadPoolExecutor) -> None:
+    def use() -> None:
+        # A request would wait here, and then find no row to update.
+        with transaction.atomic():
+            Token.objects.select_for_update(nowait=True).get()
+
+    def use_before_deletion(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("DELETE"):
+            errors.append(server.submit(run_and_close, use).exception())
+        return execute(sql, *args)
+
+    errors: list[BaseException | None] = []
+    TokenFactory.create(expires_at=timezone.now())
+    with connection.execute_wrapper(use_before_deletion):
+        assert Token.objects.expired().prune() == 1
+
+    assert [type(error) for error in errors] == [OperationalError]
+
+
+# Emails.
+
+
+def expiring_tokens(number: int) -> None:
+    user = UserFactory.create(email="ada@example.com")
+    for _ in range(number):
+        TokenFactory.create(user=user, expires_at=timezone.now() + timedelta(days=3))
+
+
+def test_one_of_two_hosts_sends_the_email(server: ThreadPoolExecutor, settings: Settings) -> None:
+    expiring_tokens(2)
+    with mail_server(settings) as mails:
+        gate = Gate()
+        mails.on_message = gate.run
+        slow = server.submit(run_and_close, send_expiry_emails)
+        try:
+            assert gate.entered.wait(PATIENCE)
+            assert server.submit(run_and_close, send_expiry_emails).result() == (0, 0)
+        finally:
+            gate.opened.set()
+        assert slow.result() == (1, 0)
+
+    assert len(mails.messages) == 1
+
+
+def test_many_hosts_at_once_send_a_user_one_email(
+    server: ThreadPoolExecutor, settings: Settings
+) -> None:
+    expiring_tokens(20)
+    barrier = threading.Barrier(8)
+
+    def send() -> tuple[int, int]:
+        connection.ensure_connection()
+        barrier.wait(PATIENCE)
+        return send_expiry_emails()
+
+    with mail_server(settings) as mails:
+        hosts = [server.submit(run_and_close, send) for _ in range(8)]
+        assert sum(host.result()[0] for host in hosts) == 1
+
+    (message,) = mails.messages
+    assert all(token.partial in message.get_content() for token in Token.objects.all())

@@ -28,7 +28,7 @@ def commands() -> Iterable[str]:
 
 
 def check_ids() -> Iterable[str]:
-    source = (PACKAGE / "checks.py").read_text()
+    source = "".join(path.read_text() for path in (PACKAGE / "checks").glob("*.py"))
     return (f"access_tokens.{number}" for number in set(re.findall(r"[EW]\d{3}", source)))
 
 
@@ -36,7 +36,7 @@ def templates() -> Iterable[str]:
     root = PACKAGE / "templates"
     return (
         path.relative_to(root).as_posix()
-        for path in root.rglob("*.html")
+        for path in root.rglob("*.*")
         # The README describes the icons by a pattern.
         if path.parent.name != "icons"
     )

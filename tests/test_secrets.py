@@ -70,11 +70,19 @@ def by_manager(client: Client) -> str:
     return str(secret)
 
 
+def by_rotation(client: Client) -> str:
+    by_manager(client)
+    output = StringIO()
+    call_command("rotate_access_token", "ada", "swept", stdout=output, stderr=StringIO())
+    return output.getvalue()
+
+
 CREATORS: dict[str, Callable[[Client], str]] = {
     "forms.py": by_page,
     "forms.py, in the admin": by_admin,
     "management/commands/create_access_token.py": by_command,
     "managers.py": by_manager,
+    "rotation.py": by_rotation,
 }
 
 

@@ -5,8 +5,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from access_tokens.conf import conf
 from access_tokens.limits import end_of_day
-from access_tokens.management import get_user
+from access_tokens.management import get_user, write_secret
 from access_tokens.models import Token
 
 
@@ -19,19 +20,31 @@ class Command(BaseCommand):
         parser.add_argument(
             "--expires-in-days", type=int, metavar="N", help="No expiration by default."
         )
+        if conf.SCOPES:
+            parser.add_argument(
+                "--scopes", nargs="+", choices=conf.SCOPES, help="Full access by default."
+            )
 
     def handle(
-        self, *, username: str, name: str, expires_in_days: int | None, **options: Any
+        self,
+        *,
+        username: str,
+        name: str,
+        expires_in_days: int | None,
+        scopes: list[str] | None = None,
+        **options: Any,
     ) -> None:
         user = get_user(username)
         try:
             expires_at = None if expires_in_days is None else end_of_day(expires_in_days)
-            _token, secret = Token.objects.create_token(user=user, name=name, expires_at=expires_at)
+            _token, secret = Token.objects.create_token(
+                user=user, name=name, expires_at=expires_at, scopes=scopes
+            )
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from None
+            option = (
+                "--expires-in-days: " if "expires_at" in getattr(error, "error_dict", ()) else ""
+            )
+            raise CommandError(option + " ".join(error.messages)) from None
         except OverflowError:
-            raise CommandError("The expiration is too far away.") from None
-        self.stderr.write(
-            "This is the only time the token is shown. Store it in a password manager or vault."
-        )
-        self.stdout.write(secret)
+            raise CommandError("--expires-in-days: The expiration is too far away.") from None
+        write_secret(self, secret)

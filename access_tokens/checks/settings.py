@@ -8,27 +8,24 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from django.shortcuts import resolve_url
-from django.template import TemplateDoesNotExist, TemplateSyntaxError
-from django.template.loader import get_template
 from django.urls import NoReverseMatch
 from django.utils.functional import Promise
 
-from .conf import AUTHENTICATION_CLASS, DEFAULTS, authentication_classes, conf, user_settings
-from .crypto import PREFIX_PATTERN
+from ..conf import DEFAULTS, conf, user_settings
+from ..crypto import PREFIX_PATTERN
 
 LONGEST_EXPIRY = 36_500
-CONTENT = "<!-- content of the page -->"
-PAGE = f"{{% extends at_base_template %}}{{% block content %}}{CONTENT}{{% endblock %}}"
+# A scope-token of OAuth (RFC 6749, 3.3).
+SCOPE_PATTERN = r"[\x21\x23-\x5B\x5D-\x7E]+"
 
 
 def is_prefix(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(PREFIX_PATTERN, value) is not None
 
 
-def is_resolution(value: Any) -> bool:
+def is_duration(value: Any) -> bool:
     return value is None or (isinstance(value, timedelta) and value >= timedelta(0))
 
 
@@ -55,10 +52,25 @@ def is_expiry_list(value: Any) -> bool:
     )
 
 
+def is_limit(value: Any) -> bool:
+    return value is None or (type(value) is int and value >= 1)
+
+
+def is_scopes(value: Any) -> bool:
+    return isinstance(value, dict) and (
+        not value
+        or (
+            {"read", "write"} <= value.keys()
+            and all(isinstance(n, str) and re.fullmatch(SCOPE_PATTERN, n) for n in value)
+            and all(is_text(label) or isinstance(label, Promise) for label in value.values())
+        )
+    )
+
+
 # Per key: the id of its error, the test of its value and what the value must be.
 RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
-    "LAST_USED_RESOLUTION": ("E004", is_resolution, "a timedelta that is not negative, or None"),
+    "LAST_USED_RESOLUTION": ("E004", is_duration, "a timedelta that is not negative, or None"),
     "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", bool.__instancecheck__, "True or False"),
     "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
     "API_URL": ("E006", is_url, "a path, as '/api/', a URL or the name of one"),
@@ -68,6 +80,16 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
         f"a list of different numbers of days (1 to {LONGEST_EXPIRY}) and None for no expiration",
     ),
     "EXPIRY_DEFAULT_DAYS": ("E008", is_expiry, f"a number of days (1 to {LONGEST_EXPIRY}) or None"),
+    "MAX_EXPIRY_DAYS": ("E013", is_expiry, f"a number of days (1 to {LONGEST_EXPIRY}) or None"),
+    "MAX_TOKENS_PER_USER": ("E014", is_limit, "a number of at least 1, or None"),
+    "ROTATION_OVERLAP": ("E015", is_duration, "a timedelta that is not negative, or None"),
+    "SCOPES": (
+        "E016",
+        is_scopes,
+        "a dictionary from names to labels that has 'read' and 'write'. A name has no spaces, "
+        "quotes, backslashes or characters beyond ASCII",
+    ),
+    "EMAIL_ON_CREATION": ("E017", bool.__instancecheck__, "True or False"),
 }
 
 
@@ -126,66 +148,3 @@ def unknown_url() -> Iterator[CheckMessage]:
             hint="Name a URL of your site, or write a path that starts with a slash.",
             id="access_tokens.W003",
         )
-
-
-def check_base_template(**kwargs: Any) -> list[CheckMessage]:
-    """Check that ``BASE_TEMPLATE`` can be loaded and shows the block that the pages fill."""
-    if check_settings():
-        return []  # First things first.
-    name = conf.BASE_TEMPLATE
-    try:
-        # Of several engines, the one that renders the pages.
-        engine = get_template("access_tokens/token_list.html").backend  # type: ignore[attr-defined]  # not in the stubs
-    except TemplateDoesNotExist:
-        return []  # A site without Django templates has no page.
-    try:
-        engine.get_template(name)
-    except (TemplateDoesNotExist, TemplateSyntaxError) as error:
-        return [
-            Error(
-                f"ACCESS_TOKENS['BASE_TEMPLATE'] is {name!r}, which cannot be loaded: {error}.",
-                hint="Name a template of your site, or remove the key for the built-in page.",
-                id="access_tokens.E010",
-            )
-        ]
-    try:
-        html = engine.from_string(PAGE).render({"at_base_template": name})
-    except Exception:
-        return []  # It needs a request.
-    if CONTENT in html:
-        return []
-    return [
-        Warning(
-            f"ACCESS_TOKENS['BASE_TEMPLATE'] is {name!r}, which does not show its block 'content'.",
-            hint="Put {% block content %}{% endblock %} where the pages belong. If it shows to "
-            "users who are logged in, add this id to SILENCED_SYSTEM_CHECKS.",
-            id="access_tokens.W004",
-        )
-    ]
-
-
-def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
-    """Check that DRF asks this app, and asks it first."""
-    if not apps.is_installed("rest_framework"):
-        return []
-    classes = authentication_classes()
-    if not any(classes):
-        return [
-            Warning(
-                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] lacks AccessTokenAuthentication.",
-                hint=f"Put {AUTHENTICATION_CLASS!r} first. If your views name it themselves, "
-                "add this id to SILENCED_SYSTEM_CHECKS.",
-                id="access_tokens.W001",
-            )
-        ]
-    if classes[0] is None:
-        return [
-            Warning(
-                "AccessTokenAuthentication is not the first of "
-                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
-                hint="Put it first. Otherwise a session wins over the token of a request, and a "
-                "refused request gets the challenge of another class, or 403 instead of 401.",
-                id="access_tokens.W002",
-            )
-        ]
-    return []

@@ -1,0 +1,90 @@
+"""The checks of what Django REST framework and its views are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Warning
+
+from ..conf import AUTHENTICATION_CLASS, authentication_classes, conf
+from ..scopes import accepts_tokens, api_views, required_scopes_of
+from .settings import check_settings
+
+
+def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
+    """Check that DRF asks this app, and asks it first."""
+    if not apps.is_installed("rest_framework"):
+        return []
+    classes = authentication_classes()
+    if not any(classes):
+        return [
+            Warning(
+                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] lacks AccessTokenAuthentication.",
+                hint=f"Put {AUTHENTICATION_CLASS!r} first. If your views name it themselves, "
+                "add this id to SILENCED_SYSTEM_CHECKS.",
+                id="access_tokens.W001",
+            )
+        ]
+    if classes[0] is None:
+        return [
+            Warning(
+                "AccessTokenAuthentication is not the first of "
+                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
+                hint="Put it first. Otherwise a session wins over the token of a request, and a "
+                "refused request gets the challenge of another class, or 403 instead of 401.",
+                id="access_tokens.W002",
+            )
+        ]
+    return []
+
+
+def check_required_scopes(**kwargs: Any) -> list[CheckMessage]:
+    """Check what the views that accept access tokens say in ``required_scopes``."""
+    if check_settings() or not conf.SCOPES:
+        return []
+    try:
+        endpoints = list(api_views())
+    except Exception:
+        return []  # Django says itself what is wrong with the URLconf.
+    # A view may have several paths.
+    views = {(view.cls, repr(required_scopes_of(view))): view for _path, view in endpoints}
+    accepting = filter(accepts_tokens, views.values())
+    return [error for view in accepting for error in wrong_scopes(view)]
+
+
+def wrong_scopes(view: Any) -> Iterator[CheckMessage]:
+    required = required_scopes_of(view)
+    if required is None:
+        return
+    subject = f"{view.cls.__module__}.{view.cls.__qualname__}.required_scopes"
+    lists = required if isinstance(required, Mapping) else {"GET": required}
+    for key, names in lists.items():
+        if not is_key(key, view.cls) or not is_list(names):
+            yield Error(
+                f"{subject} is {required!r}.",
+                hint="It must be a list of scopes, or a dictionary of such lists whose keys are "
+                "actions of the view or methods, as 'GET'.",
+                id="access_tokens.E018",
+            )
+            return
+    for name in dict.fromkeys(name for names in lists.values() for name in names):
+        if name not in conf.SCOPES:
+            yield Error(
+                f"{subject} names {name!r}, which is not in ACCESS_TOKENS['SCOPES'].",
+                hint=f"The scopes are {', '.join(conf.SCOPES)}.",
+                id="access_tokens.E019",
+            )
+
+
+def is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def is_key(key: Any, cls: Any) -> bool:
+    """Return whether ``key`` is a method or an action of a view, and not a method in lower case."""
+    methods = [method.upper() for method in cls.http_method_names]
+    return key in [*methods, "metadata"] or (
+        isinstance(key, str) and key.upper() not in methods and hasattr(cls, key)
+    )

@@ -1,0 +1,51 @@
+"""The check of the base template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
+from django.template.loader import get_template
+
+from ..conf import conf
+from .settings import check_settings
+
+CONTENT = "<!-- content of the page -->"
+PAGE = f"{{% extends at_base_template %}}{{% block content %}}{CONTENT}{{% endblock %}}"
+
+
+def check_base_template(**kwargs: Any) -> list[CheckMessage]:
+    """Check that ``BASE_TEMPLATE`` can be loaded and shows the block that the pages fill."""
+    if check_settings():
+        return []  # First things first.
+    name = conf.BASE_TEMPLATE
+    try:
+        # Of several engines, the one that renders the pages.
+        engine = get_template("access_tokens/token_list.html").backend  # type: ignore[attr-defined]  # not in the stubs
+    except TemplateDoesNotExist:
+        return []  # A site without Django templates has no page.
+    try:
+        engine.get_template(name)
+    except (TemplateDoesNotExist, TemplateSyntaxError) as error:
+        return [
+            Error(
+                f"ACCESS_TOKENS['BASE_TEMPLATE'] is {name!r}, which cannot be loaded: {error}.",
+                hint="Name a template of your site, or remove the key for the built-in page.",
+                id="access_tokens.E010",
+            )
+        ]
+    try:
+        html = engine.from_string(PAGE).render({"at_base_template": name})
+    except Exception:
+        return []  # It needs a request.
+    if CONTENT in html:
+        return []
+    return [
+        Warning(
+            f"ACCESS_TOKENS['BASE_TEMPLATE'] is {name!r}, which does not show its block 'content'.",
+            hint="Put {% block content %}{% endblock %} where the pages belong. If it shows to "
+            "users who are logged in, add this id to SILENCED_SYSTEM_CHECKS.",
+            id="access_tokens.W004",
+        )
+    ]
