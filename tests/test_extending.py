@@ -1,6 +1,9 @@
 """The code in the README works as the README says."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,6 +114,24 @@ def test_the_table_can_be_on_a_page_of_the_site(rf: RequestFactory, token: Known
     html = Template(readme_code("{% load access_tokens %}")).render(Context({"request": request}))
     assert token.name in html
     assert "Manage access tokens" in html
+
+
+def test_a_site_can_be_made_of_the_modules_of_the_readme(tmp_path: Path) -> None:
+    """Run ``tests/site`` in a process of its own, since the site has other apps."""
+    modules = dict(re.findall(r"```python\n# (\w+/\w+\.py)\n(.*?)```", README, re.DOTALL))
+    for name, code in modules.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(code)
+    options = ["--ds", "tests.site.settings", "--no-migrations", "-p", "no:cacheprovider"]
+    process = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", "tests/site", *options],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 @pytest.mark.urls("tests.test_extending")
