@@ -1,9 +1,10 @@
 """The settings of a site that extends the app by the code of the README."""
 
 from example_project.settings import *  # noqa: F403
-from example_project.settings import INSTALLED_APPS
+from example_project.settings import INSTALLED_APPS, MIDDLEWARE
 
-INSTALLED_APPS = [*INSTALLED_APPS, "networks"]
+INSTALLED_APPS = [*INSTALLED_APPS, "allauth", "allauth.account", "networks"]
+MIDDLEWARE = [*MIDDLEWARE, "allauth.account.middleware.AccountMiddleware"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
