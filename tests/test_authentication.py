@@ -287,6 +287,48 @@ def test_class_that_fails_to_name_its_scheme_shares_none(
     assert view(rf.get("/", HTTP_AUTHORIZATION="Bearer foreign")).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "header"),
+    [
+        ("AuthenticationFailed", 401, INVALID),
+        ("PermissionDenied", 403, None),
+        ("PermissionDenied of Django", 403, None),
+    ],
+)
+def test_subclass_may_refuse_a_token_and_nothing_is_recorded(
+    user: User, name: str, status: int, header: str | None
+) -> None:
+    token = TokenFactory.create(user=user, name=name)
+    # The first use of the new secret would end the old one.
+    token.secret = Token.objects.rotate(token)
+    before = Token.objects.values().get()
+
+    response = get("/checking/", bearer(token))
+    assert (response.status_code, response.headers.get("WWW-Authenticate")) == (status, header)
+    assert Token.objects.values().get() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "expires_at", "status"),
+    [("laptop", None, 200), ("PermissionDenied", NOW, 401)],
+)
+def test_subclass_is_asked_about_good_tokens_and_accepts_the_others(
+    user: User, name: str, expires_at: datetime | None, status: int
+) -> None:
+    token = TokenFactory.create(user=user, name=name, expires_at=expires_at)
+
+    with time_machine.travel(NOW, tick=False):
+        assert get("/checking/", bearer(token)).status_code == status
+    token.refresh_from_db()
+    assert (token.last_used_at is not None) == (status == 200)
+
+
+def test_subclass_is_not_asked_about_a_session(session: Client) -> None:
+    TokenFactory.create(user=User.objects.get(), name="PermissionDenied")
+
+    assert session.get("/checking/").status_code == 200
+
+
 def test_bearer_is_shared_with_the_tokens_of_other_packages() -> None:
     run_python("-m", "tests.shared_scheme")
 
