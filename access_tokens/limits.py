@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +28,20 @@ def end_of_day(days: int) -> datetime:
 def latest_expiration() -> datetime | None:
     """Return the latest expiration that ``MAX_EXPIRY_DAYS`` allows, or None if any is allowed."""
     return None if conf.MAX_EXPIRY_DAYS is None else end_of_day(conf.MAX_EXPIRY_DAYS)
+
+
+def within_limit(days: int | None) -> int | None:
+    """Return ``days``, or the limit where that comes first."""
+    limit = conf.MAX_EXPIRY_DAYS
+    return days if limit is None else min(days or limit, limit)
+
+
+def offered_days() -> list[int | None]:
+    """Return the expirations to choose from, none of them later than the site allows."""
+    days = conf.EXPIRY_DAYS
+    if not days and conf.MAX_EXPIRY_DAYS is not None:
+        days = [None]
+    return list(dict.fromkeys(map(within_limit, days)))
 
 
 def validate_expiration(expires_at: datetime | None) -> None:
@@ -58,11 +73,17 @@ def check_number(tokens: TokenQuerySet, user: User) -> None:
     if limit is None:
         return
     # Of two requests at the same time, the second waits here until the first has created.
-    users = type(user)._base_manager.using(tokens.db).select_for_update()
+    users = get_user_model()._base_manager.using(tokens.db).select_for_update()
     users.filter(pk=user.pk).values_list("pk").get()
     # A locking read, since MariaDB may count what was there when the transaction began.
     if len(tokens.select_for_update().filter(user=user).values_list("pk")) >= limit:
         raise limit_error(limit)
+
+
+def limit_reached(tokens: TokenQuerySet) -> ValidationError | None:
+    """Return the error of one more token if ``tokens``, all of one user, are as many as allowed."""
+    limit = conf.MAX_TOKENS_PER_USER
+    return None if limit is None or tokens.count() < limit else limit_error(limit)
 
 
 def limit_error(limit: int) -> ValidationError:

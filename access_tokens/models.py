@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .conf import conf
 from .fields import NameField
 from .limits import validate_expiration
 from .managers import TokenManager
@@ -37,7 +39,7 @@ class Token(models.Model):
     name = NameField(_("name"), max_length=100, error_messages={"blank": _("Enter a name.")})
     digest = models.CharField(_("digest"), max_length=255, editable=False)
     partial = models.CharField(_("token"), max_length=64, editable=False)
-    scopes = models.TextField(null=True, editable=False)  # noqa: DJ001  # null is full access
+    scopes = models.TextField(_("scopes"), null=True, blank=True)  # noqa: DJ001  # null is full access
     created_at = models.DateTimeField(_("created date"), default=timezone.now, editable=False)
     # No index: an update of an indexed column is not HOT on PostgreSQL, and this one is frequent.
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
@@ -98,10 +100,26 @@ class Token(models.Model):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     @property
-    def previous_has_ended(self) -> bool:
-        """Whether the secret from before the last rotation no longer works."""
+    def rotation_is_pending(self) -> bool:
+        """Whether the secret of the last rotation was never used."""
+        return self.rotated_at is not None and self.previous_ends_at is None
+
+    @property
+    def previous_end(self) -> datetime | None:
+        """When the secret from before the last rotation stops working, if that is known."""
         ends = [end for end in (self.previous_ends_at, self.previous_expires_at) if end is not None]
-        return bool(ends) and min(ends) <= timezone.now()
+        return min(ends, default=None)
+
+    @property
+    def previous_has_ended(self) -> bool:
+        """Whether ``previous_end`` has come."""
+        return self.previous_end is not None and self.previous_end <= timezone.now()
+
+    @property
+    def previous_works(self) -> bool:
+        """Whether there is a secret from before the last rotation that still works."""
+        is_rotated = self.rotated_at is not None and conf.ROTATION_OVERLAP is not None
+        return is_rotated and not self.is_expired and not self.previous_has_ended
 
     def has_scopes(self, *names: str) -> bool:
         """Return whether the token has all these scopes. A token without scopes has all."""

@@ -1,109 +1,58 @@
-"""The page: list, create and delete one's own tokens, logged in by session."""
+"""The page: list, create, rotate and delete one's own tokens, logged in by session."""
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.mixins import LoginRequiredMixin
-from django.contrib.auth.views import RedirectURLMixin
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.response import HttpResponseBase
-from django.shortcuts import resolve_url
-from django.template.response import TemplateResponse
-from django.urls import get_script_prefix
 from django.utils import timezone
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_protect
-from django.views.generic import CreateView, DeleteView, ListView
-from django.views.generic.base import ContextMixin
+from django.views.generic import CreateView, DeleteView, ListView, UpdateView, View
+from django.views.generic.detail import SingleObjectMixin
 
-from .conf import authentication_classes, conf
-from .forms import TokenForm
-from .managers import DIGESTS
+from .conf import conf
+from .forms import TokenForm, TokenRotateForm, prefill
+from .limits import limit_reached
+from .mixins import OwnTokensMixin, ReturnMixin, RevealMixin
 from .models import Token
 from .querysets import TokenQuerySet
-from .templatetags.access_tokens import access_tokens_url
 
 JUST_CREATED = timedelta(minutes=1)
-
-
-# Both decorators, and the headers, hold even where the site lacks the middleware for them.
-@method_decorator([never_cache, csrf_protect], name="dispatch")
-class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
-    """Limit a view to the user's own tokens, and its response to the user's own eyes."""
-
-    request: HttpRequest
-    page_title: Any = _("Access Tokens")
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = super().dispatch(request, *args, **kwargs)
-        response.headers.setdefault("X-Frame-Options", "DENY")
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", referrer_policy())
-        return response
-
-    def get_queryset(self) -> TokenQuerySet:
-        return Token.objects.filter(user=self.request.user).defer(*DIGESTS)  # type: ignore[misc]  # logged in
-
-    def get_page_title(self) -> str:
-        return str(self.page_title)
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        title = kwargs.setdefault("page_title", self.get_page_title())
-        defaults = {"at_base_template": conf.BASE_TEMPLATE, "heading": title}
-        return super().get_context_data(**defaults | kwargs)
-
-
-def referrer_policy() -> str:
-    """Return the stricter of the site's policy and ``same-origin``."""
-    policies = settings.SECURE_REFERRER_POLICY or ""
-    # Of several, a browser takes the last one that it knows.
-    *_others, last = policies.split(",") if isinstance(policies, str) else policies
-    return "no-referrer" if last.strip() == "no-referrer" else "same-origin"
 
 
 class TokenListView(OwnTokensMixin, ListView):  # type: ignore[type-arg]  # generic in the stubs alone
     http_method_names = ["get", "head", "options"]
     paginate_by = 50
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        limit_error = limit_reached(self.get_queryset())
+        return super().get_context_data(**{"limit_error": limit_error} | kwargs)
 
-class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # as above
-    """Ask for a name, then show the secret in the response to the POST and nowhere else."""
 
-    http_method_names = ["get", "head", "post", "options"]
+class TokenCreateView(RevealMixin, CreateView):  # type: ignore[type-arg]  # as above
+    """Ask for a name, then show the secret."""
+
     model = Token
     form_class = TokenForm
     page_title = _("New access token")
-    created_page_title = _("Copy your new token")
-    created_template_name = "access_tokens/token_created.html"
+
+    def get_initial(self) -> dict[str, Any]:
+        return super().get_initial() | prefill(self.request.GET)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         token = Token(user=self.request.user)  # type: ignore[misc]  # logged in
         return super().get_form_kwargs() | {"instance": token, "label_suffix": ""}
 
-    def form_valid(self, form: Any) -> HttpResponse:
-        usage = usage_of_api(self.request)
-        try:
-            self.object = form.save()
-        except ValidationError as error:
-            form.add_error(None, error)
-            return self.form_invalid(form, just_created=self.get_just_created(form.instance.name))
-        context = self.get_context_data(
-            form=form,
-            page_title=str(self.created_page_title),
-            secret=form.secret,
-            **usage,
-        )
-        # Not a redirect: on its way the secret would have to be stored.
-        return TemplateResponse(self.request, self.created_template_name, context)
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        limit_error = limit_reached(self.get_queryset())
+        context = super().get_context_data(**{"limit_error": limit_error} | kwargs)
+        name = context["form"].instance.name
+        if self.request.method == "POST" and "secret" not in context:
+            context["just_created"] = self.get_just_created(name)
+        return context
 
     def get_just_created(self, name: str) -> Token | None:
         """Return the token of a form that was sent twice, of which only the second answer shows."""
@@ -111,36 +60,43 @@ class TokenCreateView(OwnTokensMixin, CreateView):  # type: ignore[type-arg]  # 
         tokens = self.get_queryset().filter(name=name, created_at__gt=since)
         return tokens.never_used().first()
 
-    def form_invalid(self, form: Any, **kwargs: Any) -> HttpResponse:
-        heading = self.get_page_title()
-        # As Django's admin does, for those who hear the title first.
-        title = gettext("Error: %(title)s") % {"title": heading}
-        context = self.get_context_data(form=form, page_title=title, heading=heading, **kwargs)
-        return self.render_to_response(context)
+
+class TokenRotateView(RevealMixin, UpdateView):  # type: ignore[type-arg]  # as above
+    """Say what a rotation does, then show the new secret."""
+
+    form_class = TokenRotateForm
+    template_name = "access_tokens/token_rotate.html"
+
+    def get_queryset(self) -> TokenQuerySet:
+        tokens = super().get_queryset()
+        return tokens.none() if conf.ROTATION_OVERLAP is None else tokens
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        # Another request may have changed or deleted the token.
+        self.object = self.get_object()
+        return super().form_invalid(form)
+
+    def get_page_title(self) -> str:
+        return gettext("Rotate “%(name)s”?") % {"name": self.object.name}
 
 
-def usage_of_api(request: HttpRequest) -> dict[str, str]:
-    """Return what the ``curl`` line under a new token says."""
-    url = conf.API_URL
-    if isinstance(url, str) and re.match(r"/(?!/)", url):
-        url = get_script_prefix() + url[1:]
-    keywords = (cls.keyword for cls in authentication_classes() if cls)
-    return {
-        "api_url": request.build_absolute_uri(resolve_url(url)),
-        "keyword": next(keywords, "Bearer"),
-    }
+class TokenEndPreviousView(ReturnMixin, SingleObjectMixin, View):  # type: ignore[type-arg]  # as above
+    """Let the secret from before the last rotation stop working now."""
+
+    http_method_names = ["post", "options"]
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        token = self.get_object()
+        Token.objects.end_previous(token)
+        text = gettext("The old token of “%(name)s” no longer works.") % {"name": token.name}
+        messages.success(request, text, fail_silently=True)
+        return HttpResponseRedirect(self.get_success_url())
 
 
-class TokenDeleteView(RedirectURLMixin, OwnTokensMixin, DeleteView):  # type: ignore[type-arg]  # as above
-    """Ask, delete and lead back to the list, or to the page of the site that ``next`` names."""
+class TokenDeleteView(ReturnMixin, DeleteView):  # type: ignore[type-arg]  # as above
+    """Ask, delete and lead back."""
 
     http_method_names = ["get", "head", "post", "options"]
-
-    def get_default_redirect_url(self) -> str:
-        return str(self.success_url or access_tokens_url(self.request, "list"))
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**{"return_url": self.get_success_url()} | kwargs)
 
     def get_page_title(self) -> str:
         return gettext("Delete “%(name)s”?") % {"name": self.object.name}

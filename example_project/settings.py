@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
+from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -83,4 +85,11 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
 }
 
-ACCESS_TOKENS = {"BASE_TEMPLATE": "base.html", "API_URL": "/api/"}
+ACCESS_TOKENS: dict[str, Any] = {"BASE_TEMPLATE": "base.html", "API_URL": "/api/"}
+
+if os.environ.get("SCOPES") == "1":
+    ACCESS_TOKENS["SCOPES"] = {
+        "read": _("Read"),
+        "write": _("Read and write"),
+        "reports": _("Run reports"),
+    }

@@ -15,5 +15,6 @@ urlpatterns = [
     path("api/", views.IndexView.as_view(), name="api"),
     path("api/me/", views.MeView.as_view(), name="me"),
     path("api/notes/", views.NoteListView.as_view(), name="notes"),
+    path("api/reports/", views.report, name="reports"),
     path("api/error/", views.ErrorView.as_view(), name="error"),
 ]

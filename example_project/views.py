@@ -5,12 +5,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.generic import View
 from rest_framework import generics
+from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from access_tokens.decorators import required_scopes
 from access_tokens.models import Token
 from example_project.context_processors import LOOKS, THEMES
 from example_project.models import Note
@@ -34,7 +36,7 @@ class IndexView(APIView):
     """The endpoints of this API."""
 
     def get(self, request: Request) -> Response:
-        names = ["me", "notes", "error"]
+        names = ["me", "notes", "reports", "error"]
         return Response({name: reverse(name, request=request) for name in names})
 
 
@@ -56,6 +58,13 @@ class NoteListView(generics.ListCreateAPIView[Note]):
 
     def perform_create(self, serializer: BaseSerializer[Note]) -> None:
         serializer.save(user=self.request.user)
+
+
+@required_scopes(["reports"])
+@api_view()
+def report(request: Request) -> Response:
+    """How many notes you have. With SCOPES=1 a token needs the scope "reports"."""
+    return Response({"notes": Note.objects.filter(user=request.user.pk).count()})
 
 
 class ErrorView(APIView):

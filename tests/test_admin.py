@@ -23,7 +23,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from access_tokens.admin import TokenAdmin
-from access_tokens.forms import TokenForm, TokenRenameForm
+from access_tokens.forms import TokenChangeForm, TokenForm, TokenRotateForm
 from access_tokens.limits import end_of_day
 from access_tokens.models import Token
 from access_tokens.views import TokenCreateView
@@ -412,6 +412,26 @@ def test_name_that_is_taken_meanwhile_is_an_error_message(
     assert not LogEntry.objects.exists()
 
 
+def test_limit_is_said_at_the_form(
+    admin_client: Client, token: KnownToken, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"MAX_TOKENS_PER_USER": 1}
+
+    response = add(admin_client, token.user, name="other")
+    assert errors(response) == ["This user has reached the limit of 1 token."]
+    assert Page(response).one("input[@name='name']").get("value") == "other"
+    assert Token.objects.count() == 1
+    assert Page(add(admin_client, user_of(admin_client))).all("div[@data-at-secret]")
+
+
+def test_expiration_is_limited(admin_client: Client, user: User, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"MAX_EXPIRY_DAYS": 30}
+
+    assert len(errors(add(admin_client, user, expires_at=""))) == 1
+    assert "at most 30 days from now" in Page(admin_client.get(ADD)).body
+    assert Page(add(admin_client, user, expires_at="30")).all("div[@data-at-secret]")
+
+
 def test_owner_is_preselected(admin_client: Client, admin_user: User) -> None:
     page = Page(admin_client.get(ADD))
 
@@ -541,7 +561,7 @@ def test_rename_keeps_a_use_that_was_recorded_meanwhile(
 ) -> None:
     now = timezone.now()
 
-    class SlowForm(TokenRenameForm):
+    class SlowForm(TokenChangeForm):
         def clean_name(self) -> str:
             Token.objects.update(last_used_at=now)
             return super().clean_name()
@@ -555,7 +575,7 @@ def test_rename_keeps_a_use_that_was_recorded_meanwhile(
 def test_rename_does_not_bring_back_a_token_that_was_deleted_meanwhile(
     admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class SlowForm(TokenRenameForm):
+    class SlowForm(TokenChangeForm):
         def clean_name(self) -> str:
             name = super().clean_name()
             Token.objects.filter(pk=token.pk).update(id=token.pk + 1)  # gone, for this request
@@ -614,7 +634,7 @@ def test_rename_to_a_name_that_is_taken_meanwhile_is_an_error_message(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class SlowForm(TokenRenameForm):
+    class SlowForm(TokenChangeForm):
         def save(self, commit: bool = True) -> Token:
             if commit:
                 TokenFactory.create(user=token.user, name="server")
@@ -627,6 +647,201 @@ def test_rename_to_a_name_that_is_taken_meanwhile_is_an_error_message(
     assert messages(admin_client) == [NOTHING_SAVED]
     assert f"Token {token.pk} of user {token.user.pk} was refused." in caplog.text
     assert row(token)["name"] == "laptop"
+
+
+# Rotating.
+
+
+def rotate_url(token: Token) -> str:
+    return f"{LIST}{token.pk}/rotate/"
+
+
+def end_previous_url(token: Token) -> str:
+    return f"{LIST}{token.pk}/end-previous/"
+
+
+def works(secret: str) -> bool:
+    api = Client(headers={"Authorization": f"Bearer {secret}"})
+    return api.get("/api/me/").status_code == HTTPStatus.OK
+
+
+def test_rotation_is_confirmed_first(admin_client: Client, token: KnownToken) -> None:
+    change = Page(admin_client.get(change_url(token)))
+    assert change.text(f"a[@href='{rotate_url(token)}']") == "Rotate"
+
+    page = Page(admin_client.get(rotate_url(token)))
+    assert page.texts("h1") == ["Rotate “laptop”?"]
+    assert f"The old one ({token.partial}) keeps working until" in page.body
+    assert page.text(f"a[@href='{change_url(token)}']") == "Cancel"
+    assert list(page.inline_code()) == []
+    assert row(token)["rotated_at"] is None
+
+
+@pytest.mark.parametrize(("data", "old_works"), [({}, True), ({"end_previous_now": "on"}, False)])
+def test_rotated_secret_is_revealed_once(
+    admin_client: Client, token: KnownToken, data: dict[str, str], old_works: bool
+) -> None:
+    before = dict(admin_client.session)
+
+    response = admin_client.post(rotate_url(token), data)
+    page = Page(response)
+    secret = page.text("div[@data-at-secret]/code")
+    assert page.html.count(secret) == 1
+    assert page.texts("h1") == ["Copy your new token"]
+    assert {"no-store", "private"} <= set(response["Cache-Control"].split(", "))
+    assert dict(admin_client.session) == before
+    assert [works(token.secret), works(secret)] == [old_works, True]
+    entry = LogEntry.objects.get()
+    assert (entry.object_repr, entry.get_change_message()) == ("laptop", "Rotated.")
+
+
+def test_rotation_that_fails_says_why(
+    admin_client: Client, token: KnownToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowForm(TokenRotateForm):
+        def clean(self) -> None:
+            Token.objects.update(id=0)
+
+    monkeypatch.setattr(TokenAdmin, "rotate_form", SlowForm)
+    page = Page(admin_client.post(rotate_url(token)))
+    assert page.texts("div[@role='alert']") == [
+        "The token was rotated or deleted at the same time. Try again."
+    ]
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("permission", "is_own", "allowed"),
+    [
+        ("change_token", True, True),
+        ("change_token", False, False),
+        ("view_token", True, False),
+        ("add_token", True, False),
+    ],
+)
+def test_staff_rotate_their_own_tokens_alone(
+    user: User, permission: str, is_own: bool, allowed: bool
+) -> None:
+    client = staff(permission)
+    token = TokenFactory.create(user=user_of(client) if is_own else user)
+
+    for method in ("get", "post"):
+        status = getattr(client, method)(rotate_url(token)).status_code
+        assert status == (HTTPStatus.OK if allowed else HTTPStatus.FORBIDDEN)
+    assert (row(token)["rotated_at"] is not None) == allowed
+    link = client.get(change_url(token)).content.decode()
+    assert (rotate_url(token) in link) == allowed
+
+
+@pytest.mark.parametrize("why", ["off", "expired"])
+def test_rotation_that_is_impossible_is_not_offered(
+    admin_client: Client, token: KnownToken, settings: Settings, why: str
+) -> None:
+    if why == "off":
+        settings.ACCESS_TOKENS = {"ROTATION_OVERLAP": None}
+    else:
+        Token.objects.update(expires_at=timezone.now())
+
+    assert not Page(admin_client.get(change_url(token))).all(f"a[@href='{rotate_url(token)}']")
+    assert admin_client.post(rotate_url(token)).status_code == HTTPStatus.FORBIDDEN
+    assert row(token)["rotated_at"] is None
+
+
+@pytest.mark.parametrize("url", [rotate_url, end_previous_url])
+def test_rotation_of_no_token_is_not_found(admin_client: Client, user: User, url: Any) -> None:
+    assert admin_client.post(url(Token(pk=1))).status_code == HTTPStatus.NOT_FOUND
+    assert Client().post(url(Token(pk=1))).status_code == HTTPStatus.FOUND
+
+
+@pytest.mark.parametrize("url", [rotate_url, end_previous_url])
+def test_rotation_needs_a_csrf_token(admin_user: User, token: KnownToken, url: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+
+    assert client.post(url(token)).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_old_secret_is_ended_by_post_alone(admin_client: Client, token: KnownToken) -> None:
+    assert "at-previous" not in admin_client.get(change_url(token)).content.decode()
+    Token.objects.rotate(token)
+    form = Page(admin_client.get(change_url(token))).one("form[@class='at-previous']")
+    assert f"The old token ({token.previous_partial}) works until" in text(form)
+    assert form.get("action") == end_previous_url(token)
+
+    assert admin_client.get(end_previous_url(token)).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    assert works(token.secret)
+    response = admin_client.post(end_previous_url(token))
+    assert response["Location"] == change_url(token)
+    assert not works(token.secret)
+    assert messages(admin_client) == ["The old token of “laptop” no longer works."]
+    assert LogEntry.objects.get().get_change_message() == (
+        "The old token of “laptop” no longer works."
+    )
+
+
+def test_who_may_only_view_ends_nothing(token: KnownToken) -> None:
+    Token.objects.rotate(token)
+    client = staff("view_token")
+
+    page = Page(client.get(change_url(token)))
+    assert "works until the new one is used" in page.body
+    assert not page.all("form[@class='at-previous']")
+    assert client.post(end_previous_url(token)).status_code == HTTPStatus.FORBIDDEN
+    assert works(token.secret)
+
+
+# Scopes.
+
+SCOPES = {"read": "Read", "write": "Read and write", "reports": "Run reports"}
+
+
+@pytest.fixture
+def with_scopes(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_list_shows_scopes(admin_client: Client, token: KnownToken) -> None:
+    TokenFactory.create(scopes=["read", "reports"])
+
+    page = Page(admin_client.get(LIST))
+    assert page.texts("td[@class='field-access']") == ["Read, Run reports", "Full access"]
+    assert "Scopes" in page.texts("thead/tr/th/div[@class='text']")
+    assert listed(admin_client, state="full_access") == ["laptop"]
+
+
+@pytest.mark.usefixtures("with_scopes")
+@pytest.mark.parametrize("scopes", [None, ["read"]])
+def test_who_may_only_view_sees_scopes(db: None, scopes: list[str] | None) -> None:
+    token = TokenFactory.create(scopes=scopes)
+
+    page = Page(staff("view_token").get(change_url(token)))
+    assert ("Read" if scopes else "Full access") in page.texts("div[@class='readonly']")
+    assert not page.all("input[@name='scopes']")
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_scopes_can_be_changed(admin_client: Client, token: KnownToken) -> None:
+    before = row(token)
+
+    admin_client.post(change_url(token), {"name": "laptop", "scopes": ["reports", "read"]})
+    assert row(token) == before | {"scopes": "read reports"}
+
+    page = Page(admin_client.get(change_url(token)))
+    checked = [box.get("value") for box in page.all("input[@name='scopes'][@checked]")]
+    assert checked == ["read", "reports"]
+    response = admin_client.post(change_url(token), {"name": "server"})
+    assert errors(response) == ["Choose at least one scope."]
+    assert row(token) == before | {"scopes": "read reports"}
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_scopes_are_chosen_as_on_the_page(admin_client: Client, user: User) -> None:
+    checked = Page(admin_client.get(ADD)).all("input[@name='scopes'][@checked]")
+    assert [box.get("value") for box in checked] == ["read"]
+    data = {"name": "laptop", "user": user.pk, "expires_at": "", "scopes": ["write"]}
+    admin_client.post(ADD, data)
+    assert Token.objects.get().scopes == "write"
 
 
 # Deleting.

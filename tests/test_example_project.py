@@ -1,13 +1,18 @@
+import runpy
 import socket
 from http import HTTPStatus
+from pathlib import Path
 from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
+import example_project
+from access_tokens.models import Token
 from example_project.context_processors import LOOKS
 
 from .factories import KnownToken
@@ -103,7 +108,7 @@ def test_browsable_api_is_served_to_a_browser(admin_client: Client) -> None:
 
 
 def test_index_lists_the_endpoints(api: APIClient) -> None:
-    assert list(api.get("/api/").data) == ["me", "notes", "error"]
+    assert list(api.get("/api/").data) == ["me", "notes", "reports", "error"]
 
 
 def test_me_names_the_user_and_the_token(api: APIClient) -> None:
@@ -127,6 +132,28 @@ def test_notes_of_others_are_not_listed(api: APIClient, admin_client: Client) ->
     api.post("/api/notes/", {"text": "Tea."})
 
     assert admin_client.get("/api/notes/").json() == []
+
+
+def test_report_needs_its_scope(api: APIClient, token: KnownToken, settings: Settings) -> None:
+    api.post("/api/notes/", {"text": "Tea."})
+    assert api.get("/api/reports/").data == {"notes": 1}
+
+    settings.ACCESS_TOKENS = {"SCOPES": {"read": "Read", "write": "Write", "reports": "Reports"}}
+    for scopes, status in [("write", HTTPStatus.FORBIDDEN), ("reports", HTTPStatus.OK)]:
+        Token.objects.update(scopes=scopes)
+        assert api.get("/api/reports/").status_code == status
+
+
+def test_scopes_are_switched_on_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(example_project.__file__).with_name("settings.py")
+    assert "SCOPES" not in runpy.run_path(str(path))["ACCESS_TOKENS"]
+
+    monkeypatch.setenv("SCOPES", "1")
+    assert list(runpy.run_path(str(path))["ACCESS_TOKENS"]["SCOPES"]) == [
+        "read",
+        "write",
+        "reports",
+    ]
 
 
 def test_empty_note_is_refused(api: APIClient) -> None:

@@ -9,9 +9,11 @@ from django.contrib.auth.models import User
 from django.utils import timezone, translation
 from pytest_django import Settings
 
-from access_tokens.forms import TokenForm
+from access_tokens.forms import TokenChangeForm, TokenForm
 from access_tokens.limits import end_of_day
 from access_tokens.models import Token
+
+from .factories import KnownToken
 
 NOON = "2026-11-24 12:00:00Z"
 
@@ -173,3 +175,149 @@ def test_only_name_and_expiration_are_asked(user: User) -> None:
     assert form.is_valid()
     assert form.cleaned_data.keys() == {"name", "expires_at"}
     assert (form.instance.user, form.instance.digest) == (user, "")
+
+
+# Policy.
+
+
+@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize(
+    ("configured", "values", "initial"),
+    [
+        ({"MAX_EXPIRY_DAYS": 90}, [7, 30, 60, 90], 90),
+        ({"MAX_EXPIRY_DAYS": 45}, [7, 30, 45], 45),
+        ({"MAX_EXPIRY_DAYS": 5}, [5], 5),
+        ({"MAX_EXPIRY_DAYS": 30, "EXPIRY_DEFAULT_DAYS": 7}, [7, 30], 7),
+        ({"MAX_EXPIRY_DAYS": 60, "EXPIRY_DEFAULT_DAYS": None}, [7, 30, 60], 60),
+        ({"MAX_EXPIRY_DAYS": 60, "EXPIRY_DAYS": []}, [60], 60),
+        ({"MAX_EXPIRY_DAYS": 1000}, [7, 30, 60, 90, 365, 1000], 90),
+    ],
+)
+def test_form_offers_what_the_site_allows(
+    user: User, settings: Settings, configured: dict[str, Any], values: list[int], initial: int
+) -> None:
+    settings.ACCESS_TOKENS = configured
+
+    boxes = [widget.data for widget in unbound()["expires_at"].subwidgets]
+    assert [box["value"] for box in boxes] == values
+    assert [box["value"] for box in boxes if box["selected"]] == [initial]
+    for days in values:
+        fill(user, str(days), expires_at=str(days)).save()
+    fill(user, "omitted").save()
+    assert Token.objects.get(name="omitted").expires_at == end_of_day(initial)
+
+
+@pytest.mark.parametrize("days", ["", "31", "60", "None"])
+def test_later_expiration_is_refused(user: User, settings: Settings, days: str) -> None:
+    settings.ACCESS_TOKENS = {"MAX_EXPIRY_DAYS": 30}
+
+    assert "expires_at" in fill(user, expires_at=days).errors
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [(None, "of this day. "), (1, "at most 1 day from"), (30, "at most 30 days")]
+)
+def test_form_says_the_limit(settings: Settings, limit: int | None, said: str) -> None:
+    settings.ACCESS_TOKENS = {"MAX_EXPIRY_DAYS": limit}
+
+    assert said in str(unbound()["expires_at"].help_text)
+
+
+# Scopes.
+
+SCOPES = {"read": "Read", "write": "Read and write", "reports": "Run reports"}
+
+
+@pytest.fixture
+def with_scopes(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_scopes_of_the_site_are_offered_and_read_is_preselected() -> None:
+    boxes = [widget.data for widget in unbound()["scopes"].subwidgets]
+
+    assert [(box["value"], box["label"]) for box in boxes] == list(SCOPES.items())
+    assert [box["value"] for box in boxes if box["selected"]] == ["read"]
+
+
+def test_form_has_no_scopes_where_the_site_has_none(user: User) -> None:
+    form = fill(user, expires_at="", scopes=["read"])
+
+    assert "scopes" not in form.fields
+    form.save()
+    assert Token.objects.get().scopes is None
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_chosen_scopes_are_stored(user: User) -> None:
+    fill(user, expires_at="", scopes=["reports", "read"]).save()
+
+    assert Token.objects.get().scopes == "read reports"
+
+
+@pytest.mark.usefixtures("with_scopes")
+@pytest.mark.parametrize(
+    ("scopes", "error"),
+    [
+        ([], "Choose at least one scope."),
+        (["read", "gone"], "Select a valid choice. gone is not one of the available choices."),
+        (["read reports"], None),
+        (["\0"], None),
+    ],
+)
+def test_bad_scopes_get_a_clear_error(user: User, scopes: list[str], error: str | None) -> None:
+    form = fill(user, expires_at="", scopes=scopes)
+
+    assert not form.is_valid()
+    assert form.errors["scopes"] == [error] or error is None
+
+
+def change(token: Token, **data: Any) -> TokenChangeForm:
+    token.refresh_from_db()
+    return TokenChangeForm({"name": "server", **data}, instance=token)
+
+
+@pytest.mark.usefixtures("with_scopes")
+@pytest.mark.parametrize("stored", ["read", "read gone", None, "gone"])
+def test_scopes_can_be_changed(token: KnownToken, stored: str | None) -> None:
+    Token.objects.update(scopes=stored)
+
+    change(token, scopes=["write", "reports"]).save()
+
+    assert Token.objects.get().scopes == "write reports"
+
+
+@pytest.mark.usefixtures("with_scopes")
+@pytest.mark.parametrize(
+    ("stored", "scopes"), [("read", ["read"]), ("read gone", ["read"]), (None, []), ("gone", [])]
+)
+def test_another_name_leaves_the_scopes_alone(
+    token: KnownToken, stored: str | None, scopes: list[str]
+) -> None:
+    Token.objects.update(scopes=stored)
+    form = change(token, scopes=scopes)
+    assert form["scopes"].value() == scopes
+    Token.objects.update(scopes="reports")  # by another request
+
+    form.save()
+
+    assert Token.objects.values_list("name", "scopes").get() == ("server", "reports")
+
+
+@pytest.mark.usefixtures("with_scopes")
+def test_limited_token_does_not_get_full_access(token: KnownToken) -> None:
+    Token.objects.update(scopes="read")
+
+    assert change(token).errors["scopes"] == ["Choose at least one scope."]
+
+
+@pytest.mark.usefixtures("with_scopes")
+@pytest.mark.parametrize(("stored", "is_said"), [(None, True), ("read", False), ("gone", False)])
+def test_form_says_that_a_token_has_full_access(
+    token: KnownToken, stored: str | None, is_said: bool
+) -> None:
+    Token.objects.update(scopes=stored)
+
+    text = str(change(token)["scopes"].help_text)
+    assert (text == "This token has full access. Choose scopes to limit it.") == is_said

@@ -36,7 +36,7 @@ from pytest_django import Settings
 import access_tokens
 from access_tokens.crypto import digest_secret
 from access_tokens.models import Token
-from access_tokens.signals import token_created
+from access_tokens.signals import token_created, token_rotated
 
 from .factories import KnownToken, TokenFactory, UserFactory
 from .html import Page
@@ -70,25 +70,45 @@ def by_manager(client: Client) -> str:
     return str(secret)
 
 
+def make(client: Client) -> Token:
+    token, _ = Token.objects.create_token(user=User.objects.get(username="ada"), name="swept")
+    return token
+
+
+def by_rotation_on_the_page(client: Client) -> str:
+    return client.post(f"/account/tokens/{make(client).pk}/rotate/").content.decode()
+
+
+def by_rotation_in_the_admin(client: Client) -> str:
+    return client.post(f"{ADMIN}{make(client).pk}/rotate/").content.decode()
+
+
 def by_rotation(client: Client) -> str:
-    by_manager(client)
+    return str(Token.objects.rotate(make(client)))
+
+
+def by_rotation_command(client: Client) -> str:
+    make(client)
     output = StringIO()
     call_command("rotate_access_token", "ada", "swept", stdout=output, stderr=StringIO())
     return output.getvalue()
 
 
 CREATORS: dict[str, Callable[[Client], str]] = {
-    "forms.py": by_page,
-    "forms.py, in the admin": by_admin,
+    "forms/__init__.py": by_page,
+    "forms/__init__.py, in the admin": by_admin,
     "management/commands/create_access_token.py": by_command,
     "managers.py": by_manager,
+    "forms/__init__.py, by rotation": by_rotation_on_the_page,
+    "forms/__init__.py, by rotation in the admin": by_rotation_in_the_admin,
+    "management/commands/rotate_access_token.py": by_rotation_command,
     "rotation.py": by_rotation,
 }
 
 
 def test_every_way_to_create_a_token_is_tested() -> None:
     package = Path(access_tokens.__file__).parent
-    makers = {"create_token", "generate_secret", "Secret"}
+    makers = {"create_token", "rotate", "generate_secret", "Secret"}
     found = set()
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -279,6 +299,13 @@ def test_secret_is_only_in_the_creating_response(
         "access_tokens_token.digest",
         "fixture of Token",
     }
+    if token.rotated_at:
+        assert token.previous_digest
+        assert not holds(output, token.previous_digest)
+        assert places.which_hold(token.previous_digest) - {"log django.db.backends"} == {
+            "access_tokens_token.previous_digest",
+            "fixture of Token",
+        }
 
 
 def find_secret(output: str) -> str:
@@ -294,6 +321,9 @@ def use(token: Token, secret: str, client: Client) -> None:
     Client(headers={"Authorization": f"Basic {secret}"}).get("/api/me/")
     client.post(f"{ADMIN}{token.pk}/change/", {"name": "renamed"})
     client.get(f"/account/tokens/{token.pk}/delete/")
+    client.get(f"/account/tokens/{token.pk}/rotate/")
+    client.post(f"/account/tokens/{token.pk}/end-previous/")
+    client.post(f"{ADMIN}{token.pk}/end-previous/")
     client.post(CREATE, {"name": "renamed", "expires_at": ""})
 
 
@@ -401,7 +431,9 @@ def known(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 BROKEN = "{% include 'nowhere.html' %}"
 
 
-@pytest.mark.parametrize("create", [by_page, by_admin])
+@pytest.mark.parametrize(
+    "create", [by_page, by_admin, by_rotation_on_the_page, by_rotation_in_the_admin]
+)
 @pytest.mark.parametrize(
     "source",
     [
@@ -428,7 +460,7 @@ def test_failing_template_reveals_no_secret(
     client.force_login(user)
 
     page = create(client)
-    (secret,) = known
+    secret = known[-1]
     assert frames
     assert mails.sent
     for shown in (page, *mails.sent, *frames):
@@ -484,12 +516,14 @@ def test_secret_is_shown_only_to_the_user_when_a_receiver_fails(
 ) -> None:
     client.force_login(user)
     fail_on(token_created)
+    fail_on(token_rotated)
 
     secret = find_secret(create(client))
     assert Token.objects.verify(secret)
-    (mail,) = mails.sent
-    assert "The receiver failed." in mail
-    assert not holds(mail, secret)
+    assert mails.sent
+    for mail in mails.sent:
+        assert "The receiver failed." in mail
+        assert not holds(mail, secret)
 
 
 def test_secret_is_not_in_a_header_a_cookie_or_the_title(client: Client, user: User) -> None:

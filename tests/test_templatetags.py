@@ -172,6 +172,48 @@ def test_days_to_the_expiration_are_those_of_the_time_zone() -> None:
             assert token_badges(token)[0].text == "Expires today"
 
 
+# Scopes.
+
+SCOPES = {"read": "Read", "reports": "Run <b>reports</b>"}
+
+
+@time_machine.travel(NOW, tick=False)
+@pytest.mark.parametrize(
+    ("scopes", "days", "badges"),
+    [
+        ("read", 90, ["Read · Expires Feb. 22, 2027"]),
+        ("read reports", None, ["Read, Run <b>reports</b> · No expiration"]),
+        ("read", 2, ["Read", "Expires in 2 days"]),
+        ("read <i>", None, ["Read, <i> (no longer available) · No expiration"]),
+        (None, 90, ["Expires Feb. 22, 2027", "Full access"]),
+        (None, 2, ["Full access", "Expires in 2 days"]),
+    ],
+)
+def test_scopes_are_said_in_one_calm_line(
+    settings: Settings, scopes: str | None, days: int | None, badges: list[str]
+) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+    now = timezone.now()
+    expires_at = None if days is None else now + timedelta(days)
+    token = Token(created_at=now, expires_at=expires_at, scopes=scopes)
+
+    source = "{% for badge in token|token_badges %}<p>{{ badge.text }}</p>{% endfor %}"
+    assert page(source, {"token": token}).texts("p") == badges
+
+
+def test_scope_that_is_gone_is_struck_out(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+
+    html = page("{{ token|token_scopes }}", {"token": Token(scopes="read gone")})
+    assert html.texts("s") == ["gone"]
+
+
+def test_scopes_are_not_said_where_the_site_has_none() -> None:
+    now = timezone.now()
+
+    assert len(token_badges(Token(created_at=now, scopes="read"))) == 1
+
+
 # time_ago
 
 
@@ -211,7 +253,7 @@ def test_deleting_from_the_table_leads_back_to_its_page(token: KnownToken) -> No
     table = page("{% access_tokens_table %}", {"request": request})
     assert [field.get("value") for field in table.all("form/input[@name='next']")] == [
         "/settings/?tab=%3Ctokens%3E"
-    ] * 2
+    ] * 3
 
 
 def test_table_can_be_used_without_a_request_context(token: KnownToken) -> None:
@@ -232,6 +274,14 @@ def test_table_of_a_user_without_tokens_says_so(user: User) -> None:
     table = page("{% access_tokens_table %}", {"request": request_of(user)})
 
     assert "You don’t have any access tokens" in [text(p) for p in table.all("p")]
+
+
+def test_table_says_that_the_limit_is_reached(token: KnownToken, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"MAX_TOKENS_PER_USER": 1}
+
+    table = page("{% access_tokens_table %}", {"request": request_of(token.user)})
+    assert table.text("p[@class='at-limit']").startswith("You have reached the limit of 1 token.")
+    assert not table.all("a[@href='/account/tokens/new/']")
 
 
 @pytest.mark.parametrize("context", [{}, {"request": RequestFactory().get("/")}])

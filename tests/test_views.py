@@ -53,6 +53,8 @@ HOSTILE_NAMES = [
     "]]><!-- </code></dialog>",
 ]
 
+WRITE_REPORTS = ["write", "reports"]
+
 
 class KeyAuthentication(AccessTokenAuthentication):
     keyword = "Key"
@@ -75,6 +77,14 @@ class SiteWithoutPages:
 
 def delete_url(pk: Any) -> str:
     return f"/account/tokens/{pk}/delete/"
+
+
+def rotate_url(pk: Any) -> str:
+    return f"/account/tokens/{pk}/rotate/"
+
+
+def end_previous_url(pk: Any) -> str:
+    return f"/account/tokens/{pk}/end-previous/"
 
 
 @pytest.fixture
@@ -101,7 +111,7 @@ def secret_of(response: Any) -> str:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", [LIST, CREATE, delete_url(1)])
+@pytest.mark.parametrize("path", [LIST, CREATE, delete_url(1), rotate_url(1), end_previous_url(1)])
 def test_page_needs_a_session(db: None, path: str, method: str) -> None:
     response = getattr(Client(), method)(path)
 
@@ -110,9 +120,9 @@ def test_page_needs_a_session(db: None, path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", ["list", "create", "delete"])
+@pytest.mark.parametrize("kind", ["list", "create", "delete", "rotate", "end_previous"])
 def test_token_does_not_open_the_page(token: KnownToken, kind: str, method: str) -> None:
-    url = reverse(f"access_tokens:{kind}", args=[token.pk] if kind == "delete" else [])
+    url = reverse(f"access_tokens:{kind}", args=[] if kind in {"list", "create"} else [token.pk])
     call = getattr(Client(headers={"Authorization": f"Bearer {token.secret}"}), method)
 
     assert call(url, {"name": "mine"}).status_code == HTTPStatus.FOUND
@@ -174,7 +184,7 @@ def test_pk_that_is_no_number_is_not_found(client: Client, pk: Any) -> None:
 @pytest.mark.parametrize("method", ["get", "head", "options"])
 def test_safe_method_changes_nothing(client: Client, token: KnownToken, method: str) -> None:
     call = getattr(client, method)
-    for url in (LIST, CREATE, delete_url(token.pk)):
+    for url in (LIST, CREATE, delete_url(token.pk), rotate_url(token.pk)):
         assert call(url, {"name": "other", "_method": "delete"}).status_code == HTTPStatus.OK
 
     assert Token.objects.get() == token
@@ -182,7 +192,7 @@ def test_safe_method_changes_nothing(client: Client, token: KnownToken, method: 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "trace"])
 def test_other_method_is_not_allowed(client: Client, token: KnownToken, method: str) -> None:
-    for url in (LIST, CREATE, delete_url(token.pk)):
+    for url in (LIST, CREATE, delete_url(token.pk), rotate_url(token.pk)):
         assert getattr(client, method)(url).status_code == HTTPStatus.METHOD_NOT_ALLOWED
 
     assert Token.objects.get() == token
@@ -202,7 +212,8 @@ def test_csrf_token_is_required(
     client.force_login(user)
 
     assert create(client, "other").status_code == HTTPStatus.FORBIDDEN
-    assert client.post(delete_url(token.pk)).status_code == HTTPStatus.FORBIDDEN
+    for url in (delete_url, rotate_url, end_previous_url):
+        assert client.post(url(token.pk)).status_code == HTTPStatus.FORBIDDEN
     assert Token.objects.get() == token
 
 
@@ -223,6 +234,7 @@ def test_csrf_token_is_in_the_forms(
         return client.post(url, data | {"csrfmiddlewaretoken": field[0].attrib["value"]})
 
     assert post(CREATE, name="other").status_code == HTTPStatus.OK
+    assert post(rotate_url(token.pk)).status_code == HTTPStatus.OK
     assert post(delete_url(token.pk)).status_code == HTTPStatus.FOUND
     assert Token.objects.get().name == "other"
 
@@ -241,6 +253,9 @@ def test_every_response_has_strict_headers(
         "form": client.get(CREATE),
         "error": create(client, ""),
         "reveal": create(client, "other"),
+        "rotation": client.get(rotate_url(token.pk)),
+        "rotated": client.post(rotate_url(token.pk)),
+        "ended": client.post(end_previous_url(token.pk)),
         "confirmation": client.get(delete_url(token.pk)),
         "deleted": client.post(delete_url(token.pk)),
         "log-in": Client().get(LIST),
@@ -328,9 +343,9 @@ def test_row_shows_a_token(client: Client, user: User) -> None:
 def test_bin_says_what_it_deletes(client: Client, token: KnownToken) -> None:
     page = Page(client.get(LIST))
 
-    form = page.one("tbody/tr/td/form")
+    form = page.one("tbody/tr/td/form[@data-at-delete]")
     assert (form.get("method"), form.get("action")) == ("get", delete_url(token.pk))
-    assert page.one("tbody/tr/td/form/button").get("aria-label") == "Delete laptop"
+    assert page.one("tbody/tr/td/form[@data-at-delete]/button").get("aria-label") == "Delete laptop"
 
 
 def test_empty_list_says_so(client: Client, any_base: None) -> None:
@@ -421,12 +436,23 @@ def test_list_costs_a_constant_number_of_queries(
     assert len(for_one) == len(for_many) == 4
 
 
-@pytest.mark.parametrize("url", ["list", "delete"])
+@pytest.mark.parametrize("url", ["list", "delete", "rotate"])
 def test_page_does_not_select_the_digest(client: Client, token: KnownToken, url: str) -> None:
     with CaptureQueriesContext(connection) as queries:
-        client.get(reverse(f"access_tokens:{url}", args=[token.pk] if url == "delete" else []))
+        client.get(reverse(f"access_tokens:{url}", args=[] if url == "list" else [token.pk]))
 
     assert "digest" not in str(queries.captured_queries)
+
+
+@pytest.mark.parametrize("configured", [{}, {"SCOPES": {"read": "Read", "write": "Write"}}])
+def test_scopes_cost_no_query(
+    client: Client, token: KnownToken, settings: Settings, configured: dict[str, Any]
+) -> None:
+    settings.ACCESS_TOKENS = configured
+
+    with CaptureQueriesContext(connection) as queries:
+        assert ("Full access" in Page(client.get(LIST)).body) == bool(configured)
+    assert len(queries) == 4
 
 
 # The form and the reveal.
@@ -457,6 +483,21 @@ def test_form_without_choices_asks_for_the_name_alone(client: Client, settings: 
     assert not Page(client.get(CREATE)).all("select")
     secret_of(create(client))
     assert Token.objects.get().expires_at is None
+
+
+def test_form_asks_for_scopes(client: Client, settings: Settings, any_base: None) -> None:
+    settings.ACCESS_TOKENS = settings.ACCESS_TOKENS | {
+        "SCOPES": {"read": "Read", "write": "Write", "x": "<b>X</b>"}
+    }
+
+    page = Page(client.get(CREATE))
+    assert page.texts("fieldset/legend") == ["Scopes"]
+    assert page.texts("fieldset//label") == ["Read", "Write", "<b>X</b>"]
+    error = Page(create(client))
+    assert "Choose at least one scope." in error.texts("ul[@class='errorlist']/li")
+    assert error.title == "Error: New access token"
+    secret = secret_of(client.post(CREATE, {"name": "laptop", "expires_at": "", "scopes": ["x"]}))
+    assert Token.objects.verify(secret).scopes == "x"
 
 
 def test_token_is_created_for_the_one_who_is_logged_in(client: Client, user: User) -> None:
@@ -681,6 +722,159 @@ def test_user_who_is_inactive_but_logged_in_gets_no_token(
     assert not Token.objects.exists()
 
 
+# A link to a form that is filled in.
+
+
+def filled(client: Client, query: str) -> tuple[str | None, list[str | None], list[str | None]]:
+    """Return what the form holds for a visitor who followed a link with this query."""
+    response = client.get(f"{CREATE}?{query}")
+    assert response.status_code == HTTPStatus.OK
+    page = Page(response)
+    assert not page.all("ul[@class='errorlist']")
+    assert list(page.inline_code()) == []
+    assert not page.all("img")
+    assert not Token.objects.exists()
+    return (
+        page.one("input[@name='name']").get("value"),
+        [option.get("value") for option in page.all("option[@selected]")],
+        [box.get("value") for box in page.all("input[@name='scopes'][@checked]")],
+    )
+
+
+@pytest.fixture
+def with_scopes(settings: Settings) -> None:
+    scopes = {"read": "Read", "write": "Write", "reports": "Run reports"}
+    settings.ACCESS_TOKENS = {"SCOPES": scopes}
+
+
+@pytest.mark.usefixtures("with_scopes")
+@pytest.mark.parametrize(
+    ("query", "name", "days", "scopes"),
+    [
+        ("", None, "90", ["read"]),
+        ("name=CI+pipeline&days=30&scopes=write+reports", "CI pipeline", "30", WRITE_REPORTS),
+        ("scopes=reports,write", None, "90", WRITE_REPORTS),
+        ("name=+laptop+", "laptop", "90", ["read"]),
+        # Hostile text is text.
+        ("name=%22%3E%3Cimg%20src=x%20onerror=alert(1)%3E", HOSTILE_NAMES[1], "90", ["read"]),
+        # The last of several is meant.
+        ("name=a&name=b&days=7&days=30&scopes=read&scopes=write", "b", "30", ["write"]),
+        # What is impossible is ignored.
+        (f"name={'a' * 10_000}", None, "90", ["read"]),
+        ("name=a%00b&days=%00&scopes=%00", None, "90", ["read"]),
+        ("name=%E2%80%AEgnp", None, "90", ["read"]),
+        ("name=%FF%FE&scopes=%FF", "\ufffd\ufffd", "90", ["read"]),
+        ("days=8", None, "90", ["read"]),
+        ("days=-7", None, "90", ["read"]),
+        ("days=None&scopes=None", None, "90", ["read"]),
+        ("days=", None, "90", ["read"]),
+        (f"days={'9' * 10_000}", None, "90", ["read"]),
+        ("scopes=admin+Read+*", None, "90", ["read"]),
+        ("scopes=admin+write", None, "90", ["write"]),
+        ("user=1&digest=x&expires_at=7&end=1", None, "90", ["read"]),
+    ],
+)
+def test_link_fills_the_form(
+    client: Client, query: str, name: str | None, days: str, scopes: list[str]
+) -> None:
+    assert filled(client, query) == (name, [days], scopes)
+
+
+def test_link_asks_for_no_scopes_where_the_site_has_none(client: Client) -> None:
+    assert filled(client, "scopes=write") == (None, ["90"], [])
+
+
+def test_link_cannot_exceed_the_limit(client: Client, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"MAX_EXPIRY_DAYS": 30}
+
+    assert filled(client, "days=365")[1] == ["30"]
+
+
+def test_sent_form_counts_and_not_its_link(client: Client) -> None:
+    data = {"name": "laptop", "expires_at": ""}
+
+    secret_of(client.post(f"{CREATE}?name=other&days=7", data))
+    assert Token.objects.values_list("name", "expires_at").get() == ("laptop", None)
+    page = Page(client.post(f"{CREATE}?name=other", {"name": ""}))
+    assert page.title == "Error: New access token"
+    assert page.one("input[@name='name']").get("value") is None
+
+
+# As many tokens as the site allows.
+
+LIMIT_REACHED = "You have reached the limit of 1 token. Delete one to make room."
+
+
+@pytest.fixture
+def one_at_most(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = settings.ACCESS_TOKENS | {"MAX_TOKENS_PER_USER": 1}
+
+
+@pytest.mark.usefixtures("any_base", "one_at_most")
+def test_limit_is_said_where_the_button_would_be(client: Client, user: User) -> None:
+    TokenFactory.create()
+    assert Page(client.get(LIST)).text(f"a[@href='{CREATE}']") == "New Token"
+
+    TokenFactory.create(user=user)
+    page = Page(client.get(LIST))
+    assert page.text("p[@class='at-limit']") == LIMIT_REACHED
+    assert not page.all(f"a[@href='{CREATE}']")
+
+
+@pytest.mark.usefixtures("any_base", "one_at_most")
+def test_limit_is_said_in_place_of_the_form(client: Client, token: KnownToken) -> None:
+    Token.objects.update(created_at=timezone.now() - timedelta(hours=1))
+
+    asked, sent = Page(client.get(CREATE)), Page(create(client, "other"))
+    for page in (asked, sent):
+        assert LIMIT_REACHED in page.texts("p")
+        assert not page.all("input[@name='name']")
+    assert not asked.all("div[@role='alert']")
+    assert sent.texts("div[@role='alert']") == [LIMIT_REACHED]
+    assert sent.title == "Error: New access token"
+    assert Token.objects.count() == 1
+
+
+@pytest.mark.usefixtures("one_at_most")
+def test_second_submit_of_the_last_token_says_what_happened(client: Client) -> None:
+    create(client)
+
+    said = Page(create(client)).texts("div[@role='alert']")
+    assert said[0].startswith("“laptop” was created just now")
+    assert said[1] == LIMIT_REACHED
+
+
+@pytest.mark.usefixtures("one_at_most")
+def test_limit_is_enforced_for_the_one_who_is_logged_in(client: Client) -> None:
+    assert secret_of(create(client))
+
+
+@pytest.mark.usefixtures("one_at_most")
+def test_token_that_is_made_in_the_same_moment_counts(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowForm(TokenForm):
+        def save(self, commit: bool = True) -> Token:
+            if commit:
+                TokenFactory.create(user=user)
+            return super().save(commit)
+
+    monkeypatch.setattr(TokenCreateView, "form_class", SlowForm)
+    assert Page(create(client)).texts("div[@role='alert']") == [LIMIT_REACHED]
+    assert Token.objects.count() == 1
+
+
+@pytest.mark.parametrize(("limit", "queries"), [(None, 4), (1, 5)])
+def test_tokens_are_counted_only_with_a_limit(
+    client: Client, token: KnownToken, settings: Settings, limit: int | None, queries: int
+) -> None:
+    settings.ACCESS_TOKENS = {"MAX_TOKENS_PER_USER": limit}
+
+    with CaptureQueriesContext(connection) as captured:
+        client.get(LIST)
+    assert len(captured) == queries
+
+
 # Deleting.
 
 
@@ -771,7 +965,8 @@ def test_pages_work_within_a_namespace(
     delete = f"{root}{token.pk}/delete/"
 
     page = Page(client.get(root))
-    assert page.one("tbody/tr/td/form").get("action") == delete
+    assert page.one("tbody/tr/td/form[@data-at-delete]").get("action") == delete
+    assert page.all(f"form[@action='{root}{token.pk}/rotate/']")
     assert page.text(f"a[@href='{root}new/']") == "New Token"
     assert Page(client.get(f"{root}new/")).text(f"a[@href='{root}'][@class='at-btn']") == "Cancel"
     reveal = Page(client.post(f"{root}new/", {"name": "server", "expires_at": ""}))
@@ -786,7 +981,10 @@ def test_table_works_within_a_namespace(
     settings.ROOT_URLCONF = SiteWithNamespaces
 
     page = Page(client.get("/site/profile/"))
-    assert page.one("tbody/tr/td/form").get("action") == f"/site/tokens/{token.pk}/delete/"
+    assert (
+        page.one("tbody/tr/td/form[@data-at-delete]").get("action")
+        == f"/site/tokens/{token.pk}/delete/"
+    )
     assert page.text("a[@href='/site/tokens/']") == "Manage access tokens"
 
 
@@ -808,6 +1006,9 @@ def pages(client: Client, token: KnownToken) -> dict[str, Page]:
         "form": Page(client.get(CREATE)),
         "error": Page(create(client, "")),
         "reveal": Page(create(client, "another")),
+        "rotation": Page(client.get(rotate_url(token.pk))),
+        "rotated": Page(client.post(rotate_url(token.pk))),
+        "list of one rotated": Page(client.get(LIST)),
         "confirmation": Page(client.get(delete_url(token.pk))),
     }
 
@@ -845,16 +1046,20 @@ def test_hostile_name_is_text(client: Client, name: str, any_base: None) -> None
     reveal = Page(create(client, name))
     token = Token.objects.get(name=name)
     confirmation = Page(client.get(delete_url(token.pk)))
+    rotation = Page(client.get(rotate_url(token.pk)))
+    rotated = Page(client.post(rotate_url(token.pk)))
     again = Page(create(client, name))
     listed = Page(client.get(LIST))
     deleted = Page(client.post(delete_url(token.pk), follow=True))
 
-    for page in (reveal, confirmation, again, listed, deleted):
+    for page in (reveal, confirmation, rotation, rotated, again, listed, deleted):
         assert f"“{name}”" in page.body or name in page.texts("tbody/tr/th/bdi")
         assert list(page.inline_code()) == []
         assert not page.all("img")
     assert confirmation.title == f"Delete “{name}”?"
-    assert listed.one("tbody/tr/td/form/button").get("aria-label") == f"Delete {name}"
+    assert (
+        listed.one("tbody/tr/td/form[@data-at-delete]/button").get("aria-label") == f"Delete {name}"
+    )
     assert again.one("input[@name='name']").get("value") == name
 
 

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ),
                 ("digest", models.CharField(editable=False, max_length=255, verbose_name="digest")),
                 ("partial", models.CharField(editable=False, max_length=64, verbose_name="token")),
-                ("scopes", models.TextField(editable=False, null=True)),
+                ("scopes", models.TextField(blank=True, null=True, verbose_name="scopes")),
                 (
                     "created_at",
                     models.DateTimeField(

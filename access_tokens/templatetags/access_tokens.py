@@ -11,13 +11,14 @@ from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.timezone import template_localtime  # type: ignore[attr-defined]  # not in the stubs
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from access_tokens.conf import conf
+from access_tokens.limits import limit_reached
 from access_tokens.managers import DIGESTS
 from access_tokens.models import Token
 from access_tokens.querysets import UNUSED_AFTER_DAYS
@@ -41,7 +42,7 @@ register = template.Library()
 class Badge(NamedTuple):
     """A line under a token's name; the tone is a CSS class, never the only signal."""
 
-    text: str
+    text: str | SafeString
     tone: str
 
 
@@ -85,6 +86,25 @@ def token_name(token: Token | None) -> SafeString:
     return format_html('<bdi data-at-slot="name">{}</bdi>', token.name if token else "")
 
 
+@register.filter
+def partial_code(partial: str) -> SafeString:
+    """Return the first and last characters of a secret, for use in a sentence."""
+    return format_html('<code class="at-mask" dir="ltr" translate="no">{}</code>', partial)
+
+
+@register.simple_tag
+def rotation_overlap() -> timedelta | None:
+    """Return how long an old token works beside the new one, or None without rotation."""
+    return conf.ROTATION_OVERLAP
+
+
+@register.filter
+def duration(value: timedelta) -> str:
+    """Return a duration in words: "1 day"."""
+    now = timezone.now()
+    return timesince(now - value, now)
+
+
 @register.simple_tag
 def uses_are_recorded() -> bool:
     """Return whether ``last_used_at`` says anything."""
@@ -93,14 +113,28 @@ def uses_are_recorded() -> bool:
 
 @register.filter
 def token_badges(token: Token) -> list[Badge]:
-    """Return the lines under a token's name: when it expires, and that it lies unused."""
+    """Return the lines under a token's name: one, and one for each thing that needs attention."""
     now = timezone.now()
     badges = [_expiry_badge(token.expires_at, now)]
+    if conf.SCOPES:
+        is_limited = token.scopes is not None
+        tone = "at-tone-neutral" if is_limited else "at-tone-warning"
+        badges.insert(0, Badge(token_scopes(token), tone))
     unused = (now - (token.last_used_at or token.created_at)).days
     if uses_are_recorded() and unused >= UNUSED_AFTER_DAYS and not token.is_expired:
         text = ngettext("Unused for %(days)d day", "Unused for %(days)d days", unused)
         badges.append(Badge(text % {"days": unused}, "at-tone-warning"))
-    return badges
+    calm = [badge.text for badge in badges if badge.tone == "at-tone-neutral"]
+    line = [Badge(format_html_join(" · ", "{}", zip(calm)), "at-tone-neutral")] if calm else []
+    return [*line, *(badge for badge in badges if badge.tone != "at-tone-neutral")]
+
+
+@register.filter
+def token_scopes(token: Token) -> SafeString:
+    """Return the labels of the token's scopes; one that ``SCOPES`` no longer has is struck out."""
+    if token.scopes is None:
+        return format_html("{}", gettext("Full access"))
+    return format_html_join(", ", "{}", ((_scope_label(name),) for name in token.scopes.split()))
 
 
 @register.filter
@@ -119,11 +153,13 @@ def access_tokens_table(context: Context) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated or not _is_included(request):
         return {}
+    tokens = Token.objects.filter(user=user).defer(*DIGESTS)
     return {
         "request": request,
         "return_url": request.get_full_path(),
         "csp_nonce": context.get("csp_nonce"),
-        "token_list": Token.objects.filter(user=user).defer(*DIGESTS)[:TABLE_ROWS],
+        "limit_error": limit_reached(tokens),
+        "token_list": tokens[:TABLE_ROWS],
     }
 
 
@@ -139,6 +175,13 @@ def _is_included(request: HttpRequest) -> bool:
 
 def _request(context: Context) -> Any:
     return context.get("request") or getattr(context, "request", None)
+
+
+def _scope_label(name: str) -> Any:
+    if name in conf.SCOPES:
+        return conf.SCOPES[name]
+    said = gettext("no longer available")
+    return format_html('<s>{}</s> <span class="at-sr">({})</span>', name, said)
 
 
 def _expiry_badge(expires_at: datetime | None, now: datetime) -> Badge:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from unittest import mock
 
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import override_settings
 from django.utils import timezone
 from playwright.sync_api import Locator, Page
 
@@ -16,6 +20,7 @@ from tests.factories import TokenFactory
 
 LIST = "/account/tokens/"
 CREATE = "/account/tokens/new/"
+SCOPES = {"read": "Read", "write": "Read and write", "reports": "Run reports"}
 
 
 def make_tokens(user: User) -> None:
@@ -103,7 +108,7 @@ def delete_page(page: Page, user: User) -> None:
 
 def dialog(page: Page, user: User) -> None:
     filled(page, user)
-    page.locator("tr", has_text="CI pipeline").get_by_role("button").click()
+    the_bin(page, "CI pipeline").click()
     page.locator("dialog[open]").wait_for()
 
 
@@ -111,6 +116,97 @@ def deleted(page: Page, user: User) -> None:
     dialog(page, user)
     page.locator("dialog [type=submit]").click()
     page.locator("tr", has_text="CI pipeline").wait_for(state="detached")
+
+
+def rotate_page(page: Page, user: User) -> None:
+    TokenFactory.create(user=user, name="CI pipeline")
+    page.goto(LIST)
+    page.get_by_role("button", name="Rotate CI pipeline").click()
+    page.locator("[name=end_previous_now]").wait_for()
+
+
+def rotate_page_of_an_unused_token(page: Page, user: User) -> None:
+    Token.objects.rotate(TokenFactory.create(user=user, name="CI pipeline"))
+    page.goto(f"{LIST}{Token.objects.get().pk}/rotate/")
+
+
+def rotation_that_failed(page: Page, user: User) -> None:
+    rotate_page(page, user)
+    Token.objects.update(expires_at=timezone.now())
+    page.locator("form [type=submit]", has_text="Rotate token").click()
+    page.get_by_role("alert").wait_for()
+
+
+def rotated(page: Page, user: User) -> None:
+    rotate_page(page, user)
+    page.locator("form [type=submit]", has_text="Rotate token").click()
+    secret_box(page).wait_for()
+
+
+def leaked(page: Page, user: User) -> None:
+    rotate_page(page, user)
+    page.get_by_label("may have leaked").check()
+    page.locator("form [type=submit]", has_text="Rotate token").click()
+    secret_box(page).wait_for()
+
+
+def filled_after_rotations(page: Page, user: User) -> None:
+    make_tokens(user)
+    for name in ("CI pipeline", "Laptop"):
+        Token.objects.rotate(Token.objects.get(name=name))
+    Token.objects.filter(name="Laptop").update(
+        previous_ends_at=timezone.now() + timedelta(hours=20)
+    )
+    page.goto(LIST)
+
+
+def ended(page: Page, user: User) -> None:
+    filled_after_rotations(page, user)
+    page.get_by_role("button", name="End now: old token of CI pipeline").click()
+    page.get_by_text("The old token of “CI pipeline” no longer works.").wait_for()
+
+
+@contextmanager
+def configured(**values: Any) -> Iterator[None]:
+    with override_settings(ACCESS_TOKENS=settings.ACCESS_TOKENS | values):
+        yield
+
+
+def filled_with_scopes(page: Page, user: User) -> None:
+    make_tokens(user)
+    scopes = {"Laptop": "read", "CI pipeline": "write reports", "Grafana dashboard": "read gone"}
+    for name, names in scopes.items():
+        Token.objects.filter(name=name).update(scopes=names)
+    Token.objects.rotate(Token.objects.get(name="Laptop"))
+    with configured(SCOPES=SCOPES):
+        page.goto(LIST)
+
+
+def form_with_scopes(page: Page, user: User) -> None:
+    with configured(SCOPES=SCOPES, MAX_EXPIRY_DAYS=180):
+        page.goto(f"{CREATE}?name=Reporting&days=30&scopes=reports")
+
+
+def form_with_errors_in_scopes(page: Page, user: User) -> None:
+    with configured(SCOPES=SCOPES):
+        page.goto(CREATE)
+        page.get_by_label("Read", exact=True).uncheck()
+        page.locator(".at-form [type=submit]").click()
+        page.get_by_label("Name").fill("laptop")
+        page.locator(".at-form [type=submit]").click()
+        page.get_by_text("Choose at least one scope.").wait_for()
+
+
+def list_at_the_limit(page: Page, user: User) -> None:
+    make_tokens(user)
+    with configured(MAX_TOKENS_PER_USER=5):
+        page.goto(LIST)
+
+
+def form_at_the_limit(page: Page, user: User) -> None:
+    make_tokens(user)
+    with configured(MAX_TOKENS_PER_USER=5):
+        page.goto(CREATE)
 
 
 STATES: list[Callable[[Page, User], None]] = [
@@ -124,4 +220,16 @@ STATES: list[Callable[[Page, User], None]] = [
     delete_page,
     dialog,
     deleted,
+    rotate_page,
+    rotate_page_of_an_unused_token,
+    rotation_that_failed,
+    rotated,
+    leaked,
+    filled_after_rotations,
+    ended,
+    filled_with_scopes,
+    form_with_scopes,
+    form_with_errors_in_scopes,
+    list_at_the_limit,
+    form_at_the_limit,
 ]

@@ -13,7 +13,7 @@ from access_tokens.models import Token
 from example_project.context_processors import LOOKS
 from tests.factories import TokenFactory
 
-from .states import STATES, make_tokens
+from .states import SCOPES, STATES, configured, make_tokens
 
 ADMIN = "/admin/access_tokens/token/"
 FIND = "scope => axe.run(scope, {resultTypes: ['violations']}).then(found => found.violations)"
@@ -86,6 +86,34 @@ def test_admin_reveal_is_accessible(page: Page, staff: User) -> None:
     page.locator("[data-at-secret]").wait_for()
 
     assert complaints(page, "main") == []
+
+
+@pytest.mark.parametrize("answer", ["ask", "rotate", "fail"])
+def test_admin_rotate_page_is_accessible(page: Page, staff: User, answer: str) -> None:
+    token = TokenFactory.create(user=staff, name="laptop")
+    page.goto(f"{ADMIN}{token.pk}/change/")
+    page.get_by_role("link", name="Rotate").click()
+    page.get_by_label("may have leaked").wait_for()
+    if answer == "fail":
+        Token.objects.update(id=token.pk + 1)
+    if answer != "ask":
+        page.get_by_role("button", name="Rotate token").click()
+        page.locator("[data-at-secret]" if answer == "rotate" else "[role=alert]").wait_for()
+
+    assert complaints(page, "main") == []
+
+
+def test_admin_page_of_a_rotated_token_is_accessible(page: Page, staff: User) -> None:
+    token = TokenFactory.create(user=staff, name="laptop", scopes=None)
+    Token.objects.rotate(token)
+    with configured(SCOPES=SCOPES):
+        page.goto(ADMIN)
+        assert complaints(page, "main") == []
+        page.goto(f"{ADMIN}{token.pk}/change/")
+        assert complaints(page, "main", without=".datetime") == []
+
+    page.get_by_role("button", name="End now").click()
+    page.get_by_text("The old token of “laptop” no longer works.").wait_for()
 
 
 def test_admin_delete_page_is_accessible(page: Page, staff: User) -> None:

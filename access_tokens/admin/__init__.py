@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,23 +12,17 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
-from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from .conf import conf
-from .forms import TokenForm, TokenRenameForm
-from .managers import DIGESTS
-from .models import Token
-from .querysets import UNUSED_AFTER_DAYS, TokenQuerySet
-from .views import usage_of_api
-
-if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Token]
-else:
-    ModelAdmin = object
-
+from ..conf import conf
+from ..forms import TokenChangeForm, TokenForm
+from ..managers import DIGESTS
+from ..models import Token
+from ..templatetags.access_tokens import token_scopes
+from .filters import StateFilter
+from .rotation import RotationAdminMixin
 
 logger = logging.getLogger("access_tokens")
 
@@ -37,40 +31,12 @@ class Conflict(Exception):
     """What the form has checked was changed by another request."""
 
 
-class StateFilter(admin.SimpleListFilter):
-    title = _("state")
-    parameter_name = "state"
-    by_use = {
-        "never_used": (_("Never used"), TokenQuerySet.never_used),
-        "unused": (
-            ngettext_lazy("Unused for %(days)d day", "Unused for %(days)d days", UNUSED_AFTER_DAYS),
-            TokenQuerySet.unused,
-        ),
-    }
-    by_expiry = {
-        "expired": (_("Expired"), TokenQuerySet.expired),
-        "no_expiry": (_("No expiration"), TokenQuerySet.without_expiry),
-    }
-
-    @property
-    def states(self) -> dict[str, tuple[Any, Any]]:
-        return self.by_expiry if conf.LAST_USED_RESOLUTION is None else self.by_use | self.by_expiry
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        days = {"days": UNUSED_AFTER_DAYS}
-        return [(value, label % days) for value, (label, _state) in self.states.items()]
-
-    def queryset(self, request: HttpRequest, queryset: TokenQuerySet) -> TokenQuerySet:  # type: ignore[override]  # what the manager makes
-        value = self.value()
-        return self.states[value][1](queryset) if value in self.states else queryset
-
-
-class TokenAdminMixin(ModelAdmin):
+class TokenAdminMixin(RotationAdminMixin):
     """What ``TokenAdmin`` adds to a ``ModelAdmin``, Django's own or that of an admin theme."""
 
-    form = TokenRenameForm
+    form = TokenChangeForm
     add_form = TokenForm
-    details = ("name", "user", "token", "created_at", "last_used", "expires_at")
+    details = ("name", "user", "token", "access", "created_at", "last_used", "expires_at")
     list_display = details
     list_filter = (StateFilter,)
     list_select_related = ()
@@ -78,11 +44,14 @@ class TokenAdminMixin(ModelAdmin):
     show_full_result_count = False
     raw_id_fields = ("user",)
     empty_value_display = _("Never")
-    created_template = "admin/access_tokens/token/created.html"
 
     @admin.display(description=_("token"), ordering="partial")
     def token(self, obj: Token) -> str:
         return format_html('<code class="nowrap" dir="ltr">{}</code>', obj.partial)
+
+    @admin.display(description=_("scopes"))
+    def access(self, obj: Token) -> str:
+        return token_scopes(obj)
 
     @admin.display(description=_("last used"), ordering="last_used_at")
     def last_used(self, obj: Token) -> str:
@@ -99,8 +68,17 @@ class TokenAdminMixin(ModelAdmin):
         # Django allows a look-up of any local field: with it, a digest could be guessed.
         return not lookup.startswith(DIGESTS) and super().lookup_allowed(lookup, value, request)
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return [name for name in self.list_display if conf.SCOPES or name != "access"]
+
     def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
-        return (*self.add_form().fields, "user") if obj is None else self.details
+        if obj is None:
+            return (*self.add_form().fields, "user")
+        if not conf.SCOPES:
+            return [name for name in self.details if name != "access"]
+        if not self.has_change_permission(request, obj):
+            return self.details
+        return ["scopes" if name == "access" else name for name in self.details]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return () if obj is None else self.details[1:]
@@ -158,17 +136,7 @@ class TokenAdminMixin(ModelAdmin):
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
     ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "has_view_permission": self.has_view_permission(request),
-            "title": _("Copy your new token"),
-            "token": obj,
-            "secret": request.access_token_secret,  # type: ignore[attr-defined]  # of save_model
-            **usage_of_api(request),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, self.created_template, context)
+        return self.reveal(request, obj, request.access_token_secret)  # type: ignore[attr-defined]  # of save_model
 
 
 @admin.register(Token)
