@@ -119,11 +119,11 @@ def test_no_expiration_may_be_chosen(user: User) -> None:
 
 
 @time_machine.travel(NOON, tick=False)
-@pytest.mark.parametrize("days", [30, None])
+@pytest.mark.parametrize(("days", "offered"), [(30, [30, None]), (None, [30, None]), (30, [30])])
 def test_default_holds_where_a_template_lacks_the_field(
-    user: User, settings: Settings, days: int | None
+    user: User, settings: Settings, days: int | None, offered: list[int | None]
 ) -> None:
-    settings.ACCESS_TOKENS = {"EXPIRY_DEFAULT_DAYS": days}
+    settings.ACCESS_TOKENS = {"EXPIRY_DEFAULT_DAYS": days, "EXPIRY_DAYS": offered}
     form = fill(user)
 
     assert form.is_valid()
@@ -135,7 +135,7 @@ def test_expiration_that_is_not_offered_is_refused(user: User, days: str) -> Non
     assert "expires_at" in fill(user, expires_at=days).errors
 
 
-@pytest.mark.parametrize("data", [{}, {"expires_at": ""}, {"expires_at": "None"}])
+@pytest.mark.parametrize("data", [{"expires_at": ""}, {"expires_at": "None"}])
 def test_no_expiration_is_refused_where_it_is_not_offered(
     user: User, settings: Settings, data: dict[str, str]
 ) -> None:
