@@ -88,18 +88,15 @@ def test_admin_reveal_is_accessible(page: Page, staff: User) -> None:
     assert complaints(page, "main") == []
 
 
-@pytest.mark.parametrize("answer", ["ask", "rotate", "fail"])
-def test_admin_rotate_page_is_accessible(page: Page, staff: User, answer: str) -> None:
+def test_admin_rotate_page_is_accessible(page: Page, staff: User) -> None:
     token = TokenFactory.create(user=staff, name="laptop")
     page.goto(f"{ADMIN}{token.pk}/change/")
     page.get_by_role("link", name="Rotate").click()
     page.get_by_label("may have leaked").wait_for()
-    if answer == "fail":
-        Token.objects.update(id=token.pk + 1)
-    if answer != "ask":
-        page.get_by_role("button", name="Rotate token").click()
-        page.locator("[data-at-secret]" if answer == "rotate" else "[role=alert]").wait_for()
+    assert complaints(page, "main") == []
 
+    page.get_by_role("button", name="Rotate token").click()
+    page.locator("[data-at-secret]").wait_for()
     assert complaints(page, "main") == []
 
 

@@ -43,6 +43,22 @@ def test_whole_journey_by_keyboard_alone(page: Page, user: User) -> None:
 
     expect(page.get_by_role("heading", name="Access Tokens")).to_be_visible()
     assert Token.objects.verify(secret) == Token.objects.get(user=user, name="laptop")
+    tab_to(page, page.get_by_role("button", name="Rotate laptop"))
+    press("Enter")
+    tab_to(page, page.get_by_label("may have leaked"))
+    tab_to(page, page.get_by_role("button", name="Rotate token"))
+    press("Enter")
+
+    page.wait_for_url(f"**{LIST}")
+    new_secret = secret_box(page).inner_text()
+    tab_to(page, page.get_by_role("link", name="Done"))
+    press("Enter")
+
+    tab_to(page, page.get_by_role("button", name="End now: old token of laptop"))
+    assert Token.objects.verify(secret) == Token.objects.verify(new_secret)
+    press("Enter")
+    expect(page.get_by_text("The old token of “laptop” no longer works.")).to_be_visible()
+    assert Token.objects.get().previous_has_ended
     bin_button = the_bin(page, "laptop")
     tab_to(page, bin_button)
     press("Enter")
@@ -75,6 +91,17 @@ def test_whole_journey_without_javascript(browser: Browser, user: User, base_url
     page.get_by_role("link", name="Done").click()
 
     assert Token.objects.verify(secret).name == "laptop"
+    page.get_by_role("button", name="Rotate laptop").click()
+    page.get_by_role("button", name="Rotate token").click()
+
+    new_secret = page.locator("[data-at-secret] code").text_content()
+    assert new_secret
+    page.get_by_role("link", name="Done").click()
+
+    assert Token.objects.verify(secret) == Token.objects.verify(new_secret)
+    page.get_by_role("button", name="End now").click()
+    expect(page.get_by_text("The old token of “laptop” no longer works.")).to_be_visible()
+    assert Token.objects.get().previous_has_ended
     the_bin(page, "laptop").click()
     expect(page.get_by_role("heading", name="Delete “laptop”?")).to_be_visible()
     page.get_by_role("link", name="Cancel").click()

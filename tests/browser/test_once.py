@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Request, expect
 
 from access_tokens.models import Token
 
-from .states import CREATE, LIST, filled, secret_box, the_bin
+from .states import CREATE, LIST, filled, rotate_page, secret_box, the_bin
 
 
 @pytest.fixture
@@ -32,6 +32,16 @@ def test_double_click_makes_one_token(page: Page, posts: list[str]) -> None:
     secret_box(page).wait_for()
     assert len(posts) == 1
     assert Token.objects.count() == 1
+
+
+def test_double_click_rotates_once(page: Page, user: User, posts: list[str]) -> None:
+    rotate_page(page, user)
+
+    page.get_by_role("button", name="Rotate token").dblclick()
+
+    secret_box(page).wait_for()
+    assert len(posts) == 1
+    assert Token.objects.verify(secret_box(page).inner_text())
 
 
 def test_three_enters_make_one_token(page: Page, posts: list[str]) -> None:
