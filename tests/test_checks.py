@@ -159,7 +159,7 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         "E016",
         [
             {},
-            {"read": "Read", "write": gettext_lazy("Write")},
+            SCOPES | {"write": gettext_lazy("Write")},
             SCOPES,
             SCOPES | {"repo:status/!#~[]": "Any name"},
         ],
