@@ -9,11 +9,11 @@ from django.contrib.auth.models import User
 from django.utils import timezone, translation
 from pytest_django import Settings
 
-from access_tokens.forms import TokenChangeForm, TokenForm
+from access_tokens.forms import TokenChangeForm, TokenForm, TokenRotateForm
 from access_tokens.limits import end_of_day
 from access_tokens.models import Token
 
-from .factories import KnownToken
+from .factories import KnownToken, TokenFactory
 
 NOON = "2026-11-24 12:00:00Z"
 
@@ -321,3 +321,13 @@ def test_form_says_that_a_token_has_full_access(
 
     text = str(change(token)["scopes"].help_text)
     assert (text == "This token has full access. Choose scopes to limit it.") == is_said
+
+
+def test_rotation_waits_for_commit(user: User) -> None:
+    token = TokenFactory.create(user=user)
+    form = TokenRotateForm({}, instance=token)
+    assert form.is_valid()
+
+    form.save(commit=False)
+
+    assert Token.objects.verify(token.secret).rotated_at is None
