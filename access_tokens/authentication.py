@@ -62,7 +62,7 @@ class AccessTokenAuthentication(BaseAuthentication):
             return None
         # Settings may import this module before the models are ready.
         tokens = apps.get_model("access_tokens", "Token").objects
-        # Not DRF's request, since its user is what this method is asked for.
+        # The user of DRF's request would call this method again.
         http_request = getattr(request, "_request", request)
         try:
             # No variable holds the secret here: an error report would show it.
@@ -104,7 +104,8 @@ class AccessTokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401, with the error code if a token was refused (RFC 6750, 3)."""
-        is_refused = self.is_addressed(request) and request.successful_authenticator is None
+        authenticator = getattr(request, "successful_authenticator", None)
+        is_refused = authenticator is None and self.is_addressed(request)
         return self.challenge + (', error="invalid_token"' if is_refused else "")
 
     @property
@@ -114,7 +115,7 @@ class AccessTokenAuthentication(BaseAuthentication):
     def is_addressed(self, request: Request) -> bool:
         """Return whether the header is for this class.
 
-        Another class of the view may answer to the same scheme. What can't be a secret is for it.
+        Another class of the view may answer to the same scheme. It gets what can't be a secret.
         """
         scheme, value = split_header(request)
         looks_like_secret = has_shape(value)
@@ -125,12 +126,21 @@ class AccessTokenAuthentication(BaseAuthentication):
 
     def shares_scheme(self, request: Request) -> bool:
         """Return whether another authentication class of the view answers to the same scheme."""
-        challenges = (
-            other.authenticate_header(request) or ""
+        schemes = (
+            scheme_of(other, request)
             for other in getattr(request, "authenticators", ())
             if not isinstance(other, AccessTokenAuthentication)
         )
-        return any(c.partition(" ")[0].lower() == self.keyword.lower() for c in challenges)
+        return self.keyword.lower() in schemes
+
+
+def scheme_of(authentication: BaseAuthentication, request: Request) -> str:
+    """Return the scheme that an authentication class answers to, in lower case."""
+    try:
+        challenge = authentication.authenticate_header(request) or ""
+    except Exception:
+        return ""  # It may need to have authenticated first.
+    return challenge.partition(" ")[0].lower()
 
 
 def split_header(request: Request) -> tuple[str, str]:

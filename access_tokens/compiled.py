@@ -40,12 +40,18 @@ class CompiledLookup(Generic[M]):
             except Error:
                 raise
             except Exception as error:
+                # If the ORM fails as well, the plan is not to blame.
+                found = self.find(value, using)
                 self.is_trusted = False
                 logger.warning(
                     "The compiled look-up of %s failed (%s), so the ORM does it from now on.",
                     self.queryset.model._meta.label,
                     type(error).__name__,
                 )
+                return found
+        return self.find(value, using)
+
+    def find(self, value: str, using: str) -> M | None:
         return self.queryset.using(using).filter(**{self.field: value}).first()
 
     def compile(self, using: str) -> Plan[M]:
@@ -80,7 +86,7 @@ class Plan(Generic[M]):
             return None
         row = list(row)
         for i, column in self.converted:
-            # Asked for each row, since a converter may hold what belongs to one thread.
+            # Asked for each row, since a converter may hold thread-local state.
             for convert in (
                 *connection.ops.get_db_converters(column),
                 *column.get_db_converters(connection),

@@ -53,15 +53,11 @@ deferred = Deferred()
 def record_use(token: Token, request: HttpRequest | None = None) -> None:
     """Record that ``token``, as ``verify()`` returned it, is used now."""
     now = timezone.now()
-    use = Use(
-        token,
-        router.db_for_write(type(token), instance=token),
-        last_used_at=last_used_at(token, now),
-        previous_ends_at=previous_ends_at(token, now),
-    )
-    if use.last_used_at is None and use.previous_ends_at is None:
+    changes = (last_used_at(token, now), previous_ends_at(token, now))
+    if changes == (None, None):
         return
-    if is_in_transaction(use.using) and request is not None and ends_in_this_thread(request):
+    use = Use(token, router.db_for_write(type(token), instance=token), *changes)
+    if request is not None and ends_in_this_thread(request) and is_in_transaction(use.using):
         deferred.uses.append(use)
         # A reader may take minutes for the response, so a commit doesn't wait for it.
         transaction.on_commit(write_deferred, using=use.using, robust=True)
@@ -85,8 +81,10 @@ def previous_ends_at(token: Token, now: datetime) -> datetime | None:
 
 
 def is_in_transaction(using: str) -> bool:
-    """Return whether an atomic block is open, other than that of a test case."""
-    if not connections[using].in_atomic_block:
+    """Return whether a transaction that will end is open, other than that of a test case."""
+    connection = connections[using]
+    # Without AUTOCOMMIT, the site ends its transactions, and a later write would begin another.
+    if not connection.in_atomic_block or not connection.settings_dict["AUTOCOMMIT"]:
         return False
     try:
         with transaction.atomic(using=using, savepoint=False, durable=True):
@@ -151,9 +149,10 @@ def write(use: Use) -> None:
 
 def update(model: type[Token], pk: int, time: datetime, using: str) -> None:
     """Set ``last_used_at`` to ``time``, unless the token is gone or a later time is stored."""
-    connection = connections[using]
-    quote = connection.ops.quote_name
-    table, key, column = quote(model._meta.db_table), quote("id"), quote("last_used_at")
+    connection, meta = connections[using], model._meta
+    field = meta.get_field("last_used_at")
+    names = (meta.db_table, meta.pk.column, field.column)
+    table, key, column = (connection.ops.quote_name(name or "") for name in names)
     # Outside a transaction, PostgreSQL doesn't wait for the disk. A crash may lose this update,
     # but damages nothing (https://www.postgresql.org/docs/current/wal-async-commit.html).
     is_asynchronous = (
@@ -167,7 +166,7 @@ def update(model: type[Token], pk: int, time: datetime, using: str) -> None:
         f" WHERE {key} = %s AND ({column} IS NULL OR {column} < %s)"
         f"{set_commit if is_asynchronous else ''}"
     )
-    value = model._meta.get_field("last_used_at").get_db_prep_value(time, connection)
+    value = field.get_db_prep_value(time, connection)
     with connection.cursor() as cursor:
         cursor.execute(sql, (value, pk, value))
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("access_tokens")
 
-# Nobody who holds a token needs its digests, so queries leave them out.
+# No caller needs the digests, so queries leave them out.
 DIGESTS: Final = ("digest", "previous_digest")
 
 
@@ -86,9 +86,9 @@ class TokenManager(_TokenManager["Token"]):
             with transaction.atomic(using=using):
                 check_number(self.using(using), user)
                 token.save(force_insert=True, using=using)
-        except IntegrityError:
-            # Only the database can tell when two requests want one name at the same time.
-            if not self._has_name(token, using):
+        except IntegrityError as refusal:
+            # Only the database can tell when two requests create the same name at the same time.
+            if not is_about_name(refusal):
                 raise
             error = token.unique_error_message(self.model, ("user", "name"))
             raise ValidationError({"name": error}) from None
@@ -174,16 +174,11 @@ class TokenManager(_TokenManager["Token"]):
             self._reject(Reason.INACTIVE, token, request)
         return token
 
-    def _has_name(self, token: Token, using: str) -> bool:
-        """Return whether the user of ``token`` has another one of that name."""
-        # The lock makes MariaDB show what was committed after this transaction began.
-        with transaction.atomic(using=using):
-            tokens = self.using(using).select_for_update()
-            return tokens.filter(user=token.user_id, name=token.name).exists()
-
     def _owner(self) -> User | None:
-        """Return the user of the related manager ``user.access_tokens``."""
-        return getattr(self, "instance", None)
+        """Return the user of the related manager ``user.access_tokens``, otherwise None."""
+        # A site's own relation to tokens has a related manager too.
+        is_related = getattr(self, "field", None) == self.model._meta.get_field("user")
+        return self.instance if is_related else None  # type: ignore[attr-defined]  # of a related manager
 
     def _reject(self, reason: Reason, token: Token | None, request: HttpRequest | None) -> NoReturn:
         logger.info(
@@ -194,3 +189,13 @@ class TokenManager(_TokenManager["Token"]):
         )
         token_rejected.send(sender=self.model, reason=reason, token=token, request=request)
         raise TokenRejected(reason)
+
+
+def is_about_name(error: IntegrityError) -> bool:
+    """Return whether the constraint on user and name refused a row.
+
+    A query couldn't tell: it may not see, or may wait for, the transaction that took the name.
+    """
+    # PostgreSQL and MariaDB name the constraint, SQLite its columns.
+    names = ("access_tokens_token_name_unique", "access_tokens_token.name")
+    return any(name in str(error) for name in names)

@@ -32,7 +32,7 @@ from .templatetags.access_tokens import access_tokens_url
 # Both decorators, and the headers, hold even where the site lacks the middleware for them.
 @method_decorator([never_cache, csrf_protect], name="dispatch")
 class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
-    """Limit a view to the user's own tokens, and its response to the user's own eyes."""
+    """Limit a view to the user's own tokens, and keep its responses private."""
 
     request: HttpRequest
     page_title: Any = _("Access Tokens")
@@ -84,12 +84,12 @@ class RevealMixin(ReturnMixin):
             return self.form_invalid(form)
         title = str(self.created_page_title)
         context = self.get_context_data(form=form, page_title=title, secret=form.secret, **usage)
-        # Not a redirect: on its way the secret would have to be stored.
+        # A redirect would need the secret to be stored.
         return TemplateResponse(self.request, self.created_template_name, context)
 
     def form_invalid(self, form: Any) -> HttpResponse:
         heading = self.get_page_title()
-        # As Django's admin does, for those who hear the title first.
+        # As Django's admin does, for people who use a screen reader.
         title = gettext("Error: %(title)s") % {"title": heading}
         context = self.get_context_data(form=form, page_title=title, heading=heading)
         response: HttpResponse = self.render_to_response(context)  # type: ignore[attr-defined]  # of the view

@@ -26,7 +26,7 @@ logger = logging.getLogger("access_tokens")
 
 
 class Token(models.Model):
-    """A personal access token: what is known of a secret that was shown once to its owner."""
+    """A personal access token: what is stored of a secret that was shown once to its owner."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -64,7 +64,7 @@ class Token(models.Model):
     class Meta:
         verbose_name = _("access token")
         verbose_name_plural = _("access tokens")
-        # Newest first, by an index that exists.
+        # Newest first, by the index of the primary key.
         ordering = ("-pk",)
         constraints = (
             models.UniqueConstraint(
@@ -96,7 +96,7 @@ class Token(models.Model):
 
     @property
     def is_expired(self) -> bool:
-        """Whether ``expires_at`` has come."""
+        """Whether the token has expired."""
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     @property

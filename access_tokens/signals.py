@@ -9,7 +9,7 @@ token_created = Signal()
 token_rotated = Signal()
 
 # A token was deleted, by whatever means: ``token``. Like ``post_delete``, this does not wait for a
-# commit either, and of several parallel deletions of one row each sends it.
+# commit either. If several deletions of one row run in parallel, each one sends it.
 token_deleted = Signal()
 
 # A secret was refused: ``reason`` (a ``Reason``), ``token`` (None unless the secret is known) and

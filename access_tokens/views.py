@@ -55,7 +55,7 @@ class TokenCreateView(RevealMixin, CreateView):  # type: ignore[type-arg]  # as 
         return context
 
     def get_just_created(self, name: str) -> Token | None:
-        """Return the token of a form that was sent twice, of which only the second answer shows."""
+        """Return the token that the first of two submissions of a form created."""
         since = timezone.now() - JUST_CREATED
         tokens = self.get_queryset().filter(name=name, created_at__gt=since)
         return tokens.never_used().first()

@@ -18,6 +18,8 @@ from django.test import RequestFactory
 from django.urls import path
 from django.utils.decorators import method_decorator
 from pytest_django.live_server_helper import LiveServer
+from rest_framework import exceptions
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -58,6 +60,24 @@ class KeywordAuthentication(AccessTokenAuthentication):
 
 class KeywordView(WhoView):
     authentication_classes = [KeywordAuthentication]
+
+
+class CheckingAuthentication(AccessTokenAuthentication):
+    """Refuse a token that has the name of an error."""
+
+    errors: dict[str, Exception] = {
+        "AuthenticationFailed": AuthenticationFailed("No."),
+        "PermissionDenied": exceptions.PermissionDenied("No."),
+        "PermissionDenied of Django": PermissionDenied("No."),
+    }
+
+    def check_token(self, token: Token, request: Request) -> None:
+        if token.name in self.errors:
+            raise self.errors[token.name]
+
+
+class CheckingView(WhoView):
+    authentication_classes = [CheckingAuthentication, SessionAuthentication]
 
 
 class RefusingView(APIView):
@@ -108,6 +128,7 @@ urlpatterns = [
     path("who/", WhoView.as_view()),
     path("open/", OpenView.as_view()),
     path("keyword/", KeywordView.as_view()),
+    path("checking/", CheckingView.as_view()),
     path("refusing/", RefusingView.as_view()),
     path("status/<int:status>/", StatusView.as_view()),
     path("run/", RunView.as_view()),

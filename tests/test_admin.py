@@ -917,3 +917,62 @@ def test_other_columns_in_the_list_change_no_form(
     monkeypatch.setattr(TokenAdmin, "list_display", ("user", "name"))
     assert admin_client.post(change_url(token), {"name": "server"}).status_code == HTTPStatus.FOUND
     assert row(token)["name"] == "server"
+
+
+# The list, where a site lets it edit names.
+
+
+@pytest.fixture
+def editable_list(monkeypatch: pytest.MonkeyPatch) -> Any:
+    token_admin = admin.site.get_model_admin(Token)
+    monkeypatch.setattr(token_admin, "list_editable", ("name",))
+    monkeypatch.setattr(token_admin, "list_display_links", ("token",))
+    return token_admin
+
+
+def edit_list(client: Client, token: Token, name: str) -> Any:
+    form = {"form-0-id": token.pk, "form-0-name": name, "_save": "Save"}
+    counts = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1}
+    return client.post(LIST, form | counts, follow=True)
+
+
+@pytest.mark.usefixtures("editable_list")
+@pytest.mark.parametrize("scopes", [{}, {"read": "Read", "write": "Write"}])
+def test_list_writes_only_the_name(
+    admin_client: Client, token: KnownToken, settings: Settings, scopes: dict[str, str]
+) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": scopes}
+    with CaptureQueriesContext(connection) as queries:
+        edit_list(admin_client, token, "server")
+
+    (update,) = (
+        q["sql"] for q in queries if q["sql"].startswith("UPDATE") and "server" in q["sql"]
+    )
+    assert update.partition(" SET ")[2].partition(" WHERE ")[0].count("=") == 1
+    assert Token.objects.get().name == "server"
+
+
+def test_list_reports_a_token_that_was_deleted_meanwhile(
+    admin_client: Client, token: KnownToken, editable_list: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete_first(*args: Any, **kwargs: Any) -> None:
+        Token.objects.all().delete()
+        save_model(*args, **kwargs)
+
+    save_model = editable_list.save_model
+    monkeypatch.setattr(editable_list, "save_model", delete_first)
+    response = edit_list(admin_client, token, "server")
+
+    assert "Nothing was saved" in response.content.decode()
+    assert Token.objects.get().name == token.name
+
+
+def test_form_saves_what_belongs_to_the_token_once(
+    admin_client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[str] = []
+    monkeypatch.setattr(TokenForm, "_save_m2m", lambda form: saved.append(form.instance.name))
+
+    admin_client.post(f"{LIST}add/", {"name": "CI", "user": user.pk, "expires_at": "90"})
+
+    assert saved == ["CI"]

@@ -23,6 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries, Settings
 from pytest_django.live_server_helper import LiveServer
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
@@ -250,7 +251,82 @@ def run_python(*arguments: str, **environ: str) -> None:
 def test_plain_request_of_django_is_authenticated(token: KnownToken) -> None:
     request: Any = RequestFactory().get("/", HTTP_AUTHORIZATION=bearer(token))
 
-    assert AccessTokenAuthentication().authenticate(request) == (token.user, token)
+    authentication = AccessTokenAuthentication()
+
+    assert authentication.authenticate(request) == (token.user, token)
+    request.META["HTTP_AUTHORIZATION"] = "Bearer x"
+    assert authentication.authenticate_header(request) == INVALID
+
+
+class LateAuthentication(BaseAuthentication):
+    """Answer to ``Bearer``, but say so only after having authenticated."""
+
+    def authenticate(self, request: Request) -> None:
+        self.challenge = "Bearer"
+
+    def authenticate_header(self, request: Request) -> str:
+        return self.challenge
+
+
+class RecursiveAuthentication(BaseAuthentication):
+    """Answer to ``Bearer``, but ask who the user is first."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return f"Bearer {request.user}"
+
+    def authenticate(self, request: Request) -> None:
+        return None
+
+
+@pytest.mark.parametrize("other", [LateAuthentication, RecursiveAuthentication])
+def test_class_that_fails_to_name_its_scheme_shares_none(
+    other: type[BaseAuthentication], rf: RequestFactory
+) -> None:
+    view = WhoView.as_view(authentication_classes=[AccessTokenAuthentication, other])
+
+    assert view(rf.get("/", HTTP_AUTHORIZATION="Bearer foreign")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "header"),
+    [
+        ("AuthenticationFailed", 401, INVALID),
+        ("PermissionDenied", 403, None),
+        ("PermissionDenied of Django", 403, None),
+    ],
+)
+def test_subclass_may_refuse_a_token_and_nothing_is_recorded(
+    user: User, name: str, status: int, header: str | None
+) -> None:
+    token = TokenFactory.create(user=user, name=name)
+    # The first use of the new secret would end the old one.
+    token.secret = Token.objects.rotate(token)
+    before = Token.objects.values().get()
+
+    response = get("/checking/", bearer(token))
+    assert (response.status_code, response.headers.get("WWW-Authenticate")) == (status, header)
+    assert Token.objects.values().get() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "expires_at", "status"),
+    [("laptop", None, 200), ("PermissionDenied", NOW, 401)],
+)
+def test_subclass_is_asked_about_good_tokens_and_accepts_the_others(
+    user: User, name: str, expires_at: datetime | None, status: int
+) -> None:
+    token = TokenFactory.create(user=user, name=name, expires_at=expires_at)
+
+    with time_machine.travel(NOW, tick=False):
+        assert get("/checking/", bearer(token)).status_code == status
+    token.refresh_from_db()
+    assert (token.last_used_at is not None) == (status == 200)
+
+
+def test_subclass_is_not_asked_about_a_session(session: Client) -> None:
+    TokenFactory.create(user=User.objects.get(), name="PermissionDenied")
+
+    assert session.get("/checking/").status_code == 200
 
 
 def test_bearer_is_shared_with_the_tokens_of_other_packages() -> None:

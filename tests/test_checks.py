@@ -9,7 +9,7 @@ import rest_framework.views  # noqa: F401  # It keeps the classes that it finds 
 from django.core.checks import WARNING, CheckMessage, run_checks
 from django.template import Context, Library, Node, NodeList
 from django.template.base import Parser, Token
-from django.urls import include, path, resolve, reverse_lazy
+from django.urls import clear_url_caches, include, path, resolve, reverse_lazy
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 from pytest_django import Settings
@@ -144,7 +144,7 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
     "API_URL": (
         "E006",
         ["/", "/api/", "https://api.example.com/", "api", reverse_lazy("api"), HasUrl(), api_view],
-        ["", None, 5, "/a b/", " "],
+        ["", None, 5, "/a b/", " ", "api/v1/"],
     ),
     "EXPIRY_DAYS": (
         "E007",
@@ -159,7 +159,7 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         "E016",
         [
             {},
-            {"read": "Read", "write": gettext_lazy("Write"), "reports": "Run reports"},
+            SCOPES | {"write": gettext_lazy("Write")},
             SCOPES,
             SCOPES | {"repo:status/!#~[]": "Any name"},
         ],
@@ -213,6 +213,14 @@ def test_url_that_leads_nowhere_is_named(settings: Settings, url: Any) -> None:
     settings.ACCESS_TOKENS = {"API_URL": url}
 
     assert "'nowhere'" in found()["access_tokens.W003"].msg
+
+
+def test_url_is_not_judged_without_a_urlconf(settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"API_URL": "api"}
+    del settings.ROOT_URLCONF
+    clear_url_caches()
+
+    assert "access_tokens.W003" not in found()
 
 
 @pytest.mark.parametrize(
@@ -301,11 +309,39 @@ def test_base_template_that_cannot_be_loaded_is_named(
     assert "'site.html'" in messages["access_tokens.E010"].msg
 
 
+def test_missing_parent_of_the_base_template_is_named(templates: Path) -> None:
+    templates.joinpath("site.html").write_text("{% extends 'nowhere.html' %}")
+
+    assert "nowhere.html" in found()["access_tokens.W005"].msg
+
+
+def test_broken_template_of_a_page_does_not_break_the_check(templates: Path) -> None:
+    templates.joinpath("site.html").write_text(HAS_CONTENT)
+    templates.joinpath("access_tokens").mkdir()
+    templates.joinpath("access_tokens/token_list.html").write_text("{% nosuch %}")
+
+    assert found() == {}
+
+
+def test_base_template_may_escape_its_content(templates: Path) -> None:
+    source = "{% filter force_escape %}" + HAS_CONTENT + "{% endfilter %}"
+    templates.joinpath("site.html").write_text(source)
+
+    assert found() == {}
+
+
+def test_warning_about_a_setting_leaves_the_base_template_checked(
+    templates: Path, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"BASE_TEMPLATE": "site.html", "API_URL": "nowhere"}
+
+    assert found().keys() == {"access_tokens.W003", "access_tokens.E010"}
+
+
 @pytest.mark.parametrize(
     "source",
     [
         "{% extends parent %}{% block content %}{% endblock %}",
-        "{% extends 'nowhere.html' %}",
         "{% include request.theme.template %}",
         "{% url request.resolver_match.view_name %}",
     ],

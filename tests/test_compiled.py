@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import os
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DatabaseError, connection, connections
 from django.db.models.lookups import Exact
 from django.test import Client
@@ -184,6 +186,19 @@ def test_error_of_the_database_is_not_taken_for_a_change_of_django(
 
     with connection.execute_wrapper(fail), pytest.raises(DatabaseError):
         find(token.digest)
+
+    assert lookup.is_trusted
+
+
+async def verify_in_a_coroutine(digest: str) -> None:
+    with pytest.raises(SynchronousOnlyOperation):
+        find(digest)
+
+
+def test_error_that_the_orm_raises_too_is_not_taken_for_a_change_of_django(
+    token: KnownToken, lookup: CompiledLookup[Token]
+) -> None:
+    asyncio.run(verify_in_a_coroutine(token.digest))
 
     assert lookup.is_trusted
 

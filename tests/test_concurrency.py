@@ -450,13 +450,11 @@ def test_server_that_is_gone_in_the_end_does_not_fail_the_request(
 def test_name_that_another_transaction_took_meanwhile_is_called_taken(
     server: ThreadPoolExecutor, level: str
 ) -> None:
-    if connection.vendor == "postgresql" and level == "REPEATABLE READ":
-        pytest.skip("PostgreSQL shows nothing newer than the transaction")
     user = UserFactory.create()
-    query(
-        connection, "SELECT 1", f"SET TRANSACTION ISOLATION LEVEL {level}"
-    )  # of the next transaction
+    isolation = f"SET TRANSACTION ISOLATION LEVEL {level}"
+    query(connection, "SELECT 1", isolation)  # of the next transaction
     with transaction.atomic():
+        query(connection, isolation, "SELECT 1")
         assert not Token.objects.exists()  # REPEATABLE READ shows this state from now on
         server.submit(create_and_close, user).result()
         with pytest.raises(ValidationError, match="already have a token"):
@@ -468,6 +466,27 @@ def test_name_that_another_transaction_took_meanwhile_is_called_taken(
 def create_and_close(user: User) -> None:
     TokenFactory.create(user=user, name="laptop")
     connections.close_all()
+
+
+def test_parallel_transactions_that_want_one_name_do_not_deadlock(
+    server: ThreadPoolExecutor,
+) -> None:
+    user = UserFactory.create()
+    barrier = threading.Barrier(6)
+
+    def create() -> type[object]:
+        barrier.wait(PATIENCE)
+        try:
+            with transaction.atomic():
+                return type(Token.objects.create_token(user=user, name="laptop"))
+        except ValidationError as error:
+            return type(error)
+        finally:
+            connections.close_all()
+
+    outcomes = [future.result() for future in [server.submit(create) for _ in range(6)]]
+
+    assert sorted(outcomes, key=str) == [ValidationError] * 5 + [tuple]
 
 
 # Rotation and limits.

@@ -1,6 +1,9 @@
 """The code in the README works as the README says."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,19 +14,15 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from django import forms
 from django.contrib.auth.models import User
-from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest
 from django.template import Context, Template
 from django.test import Client, RequestFactory
-from django.urls import include, path
 from pytest_django import Settings
 
+from access_tokens import views
 from access_tokens.crypto import generate_secret
 from access_tokens.forms import TokenForm
 from access_tokens.models import Token
 from access_tokens.signals import token_rejected
-from access_tokens.views import TokenCreateView
-from example_project.urls import urlpatterns as example_urlpatterns
 
 from .factories import KnownToken
 
@@ -40,23 +39,9 @@ def readme_code(start: str) -> str:
     return block
 
 
-def has_recent_login(request: HttpRequest) -> bool:
-    return "recent" in request.GET
-
-
-NAMESPACE: dict[str, Any] = {
-    "TokenCreateView": TokenCreateView,
-    "TokenForm": TokenForm,
-    "forms": forms,
-    "has_recent_login": has_recent_login,
-    "include": include,
-    "path": path,
-    "redirect_to_login": redirect_to_login,
-}
-for line in ("class RecentLoginTokenCreateView", "class TeamTokenForm", "def hook"):
+NAMESPACE: dict[str, Any] = {"TokenForm": TokenForm, "forms": forms}
+for line in ("class TeamTokenForm", "def hook"):
     exec(readme_code(line), NAMESPACE)  # noqa: S102  # the README's own code
-
-urlpatterns = [*NAMESPACE["urlpatterns"], *example_urlpatterns]
 
 
 @pytest.fixture
@@ -113,14 +98,27 @@ def test_the_table_can_be_on_a_page_of_the_site(rf: RequestFactory, token: Known
     assert "Manage access tokens" in html
 
 
-@pytest.mark.urls("tests.test_extending")
-def test_a_view_can_ask_for_a_recent_login(client: Client, user: User) -> None:
-    client.force_login(user)
-    assert client.get(NEW).status_code == 302
-    assert client.post(NEW, {"name": "CI", "expires_at": ""}).status_code == 302
-    assert not Token.objects.exists()
-    assert client.post(f"{NEW}?recent", {"name": "CI", "expires_at": ""}).status_code == 200
-    assert Token.objects.get().name == "CI"
+def test_a_site_can_be_made_of_the_modules_of_the_readme(tmp_path: Path) -> None:
+    """Run ``tests/site`` in a process of its own, since the site has other apps."""
+    modules = dict(re.findall(r"```python\n# (\w+/\w+\.py)\n(.*?)```", README, re.DOTALL))
+    urls = modules["mysite/urls.py"]
+    if not hasattr(views, "TokenRotateView"):  # The page can't rotate yet.
+        urls = re.sub(r"(?m)^.*TokenRotateView.*\n", "", urls)
+    plain, allauth = "from .decorators import recent_login_required\n", readme_code("from allauth")
+    modules |= {"mysite/urls.py": urls, "mysite/allauth_urls.py": urls.replace(plain, allauth)}
+    for name, code in modules.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(code)
+    options = ["--ds", "tests.site.settings", "--no-migrations", "-p", "no:cacheprovider"]
+    process = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", "tests/site", *options],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def test_a_form_can_add_a_rule(user: User) -> None:
@@ -146,8 +144,17 @@ def test_a_text_can_be_changed_by_a_catalogue_of_the_site(
 
 def test_a_style_can_be_set_by_a_variable() -> None:
     css = (ROOT / "access_tokens/static/access_tokens/access_tokens.css").read_text()
-    for variable in re.findall(r"^  (--at-[\w-]+):", readme_code(":root"), re.MULTILINE):
-        assert f"var({variable}" in css
+    variables = re.findall(r"(--at-[\w-]+):", readme_code(":root"))
+    assert [f"var({variable}" in css for variable in variables] == [True, True]
+
+
+def test_the_secret_is_kept_from_the_session_recorders_that_the_readme_names() -> None:
+    section = README.split("### Session recorders")[1].split("###")[0]
+    box = (ROOT / "access_tokens/templates/access_tokens/_secret.html").read_text()
+    classes = re.findall(r"\(`([\w-]+)`\)", section)
+
+    assert f'class="at-secret {" ".join(classes)}"' in box
+    assert len(classes) == 5
 
 
 def test_a_plain_view_can_verify_and_record(rf: RequestFactory, token: KnownToken) -> None:

@@ -9,11 +9,11 @@ from django.contrib.auth.models import User
 from django.utils import timezone, translation
 from pytest_django import Settings
 
-from access_tokens.forms import TokenChangeForm, TokenForm
+from access_tokens.forms import TokenChangeForm, TokenForm, TokenRotateForm
 from access_tokens.limits import end_of_day
 from access_tokens.models import Token
 
-from .factories import KnownToken
+from .factories import KnownToken, TokenFactory
 
 NOON = "2026-11-24 12:00:00Z"
 
@@ -119,11 +119,11 @@ def test_no_expiration_may_be_chosen(user: User) -> None:
 
 
 @time_machine.travel(NOON, tick=False)
-@pytest.mark.parametrize("days", [30, None])
+@pytest.mark.parametrize(("days", "offered"), [(30, [30, None]), (None, [30, None]), (30, [30])])
 def test_default_holds_where_a_template_lacks_the_field(
-    user: User, settings: Settings, days: int | None
+    user: User, settings: Settings, days: int | None, offered: list[int | None]
 ) -> None:
-    settings.ACCESS_TOKENS = {"EXPIRY_DEFAULT_DAYS": days}
+    settings.ACCESS_TOKENS = {"EXPIRY_DEFAULT_DAYS": days, "EXPIRY_DAYS": offered}
     form = fill(user)
 
     assert form.is_valid()
@@ -135,7 +135,7 @@ def test_expiration_that_is_not_offered_is_refused(user: User, days: str) -> Non
     assert "expires_at" in fill(user, expires_at=days).errors
 
 
-@pytest.mark.parametrize("data", [{}, {"expires_at": ""}, {"expires_at": "None"}])
+@pytest.mark.parametrize("data", [{"expires_at": ""}, {"expires_at": "None"}])
 def test_no_expiration_is_refused_where_it_is_not_offered(
     user: User, settings: Settings, data: dict[str, str]
 ) -> None:
@@ -321,3 +321,13 @@ def test_form_says_that_a_token_has_full_access(
 
     text = str(change(token)["scopes"].help_text)
     assert (text == "This token has full access. Choose scopes to limit it.") == is_said
+
+
+def test_rotation_waits_for_commit(user: User) -> None:
+    token = TokenFactory.create(user=user)
+    form = TokenRotateForm({}, instance=token)
+    assert form.is_valid()
+
+    form.save(commit=False)
+
+    assert Token.objects.verify(token.secret).rotated_at is None

@@ -664,23 +664,45 @@ def test_failing_write_leaves_the_transaction_of_the_caller_usable(
     check_failure(token, failures, caplog)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.fixture
+def no_autocommit(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the site end its transactions itself."""
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+    connection.set_autocommit(False)
+    yield
+    connection.rollback()
+    connection.set_autocommit(True)
+
+
 def test_failing_write_keeps_the_work_of_a_site_without_autocommit(
-    token: KnownToken, failures: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+    token: KnownToken,
+    no_autocommit: None,
+    failures: list[dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.clear()
-    connection.set_autocommit(False)
-    try:
-        User.objects.update(first_name="Ada")
-        with connection.execute_wrapper(break_update):
-            assert get("/who/", token) == 200
-        connection.commit()
-    finally:
-        connection.rollback()
-        connection.set_autocommit(True)
+    User.objects.update(first_name="Ada")
+    with connection.execute_wrapper(break_update):
+        assert get("/who/", token) == 200
+    connection.commit()
 
     check_failure(token, failures, caplog)
     assert User.objects.get().first_name == "Ada"
+
+
+@pytest.mark.parametrize("path", ["/who/", "/atomic/"])
+def test_use_belongs_to_the_transaction_of_a_site_without_autocommit(
+    token: KnownToken, no_autocommit: None, path: str
+) -> None:
+    connection.commit()
+    assert get(path, token) == 200
+    connection.commit()
+    assert last_use(token)
+    connection.rollback()
+    assert last_use(token)
+    with CaptureQueriesContext(connection) as after:
+        request_finished.send(WSGIHandler)
+    assert updates(after) == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -209,7 +209,7 @@ def test_name_of_another_user_or_of_a_deleted_token_is_free(token: KnownToken) -
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_want_one_name_at_once_one_gets_it() -> None:
+def test_parallel_creates_of_a_name_make_one_token() -> None:
     user = UserFactory.create()
     barrier = threading.Barrier(4)
     outcomes: list[type[object]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -61,7 +62,7 @@ class TokenAdminMixin(RotationAdminMixin):
         return format_html('<span class="nowrap">{}</span>', moment)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
-        # Not a join: MariaDB may start it at the users, and then reads and sorts every token.
+        # Not a join: MariaDB may start with the users, and then read and sort every token.
         return super().get_queryset(request).defer(*DIGESTS).prefetch_related("user")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
@@ -109,13 +110,27 @@ class TokenAdminMixin(RotationAdminMixin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        # On an add either button would lead past the page that reveals the secret.
+        # When adding, either button would skip the page that reveals the secret.
         show = object_id is not None
         context = {"show_save_and_add_another": show, "show_save_and_continue": show}
+        context |= extra_context or {}
+        return self.report_conflict(request, super().changeform_view, object_id, form_url, context)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return self.report_conflict(request, super().changelist_view, extra_context)
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        # For list_editable: Django's own form would save the whole row.
+        return super().get_changelist_form(request, **{"form": self.form} | kwargs)
+
+    def report_conflict(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], *args: Any
+    ) -> HttpResponse:
+        """Call a view. If it saved nothing because of a conflict, say so and show it again."""
         try:
-            return super().changeform_view(
-                request, object_id, form_url, context | (extra_context or {})
-            )
+            return view(request, *args)
         except Conflict as conflict:
             logger.warning("The admin saved nothing. %s", conflict)
             text = _("Nothing was saved, because something changed at the same moment. Try again.")
@@ -128,10 +143,15 @@ class TokenAdminMixin(RotationAdminMixin):
         except ValidationError as error:
             raise Conflict(f"Token {obj.pk} of user {obj.user_id} was refused.") from error
         if not change:
-            # The inlines and the history go on with the object that they were given.
+            # The inlines and the history use the object that they were given.
             obj.pk = token.pk
             obj.refresh_from_db(using=token._state.db)
             request.access_token_secret = form.secret  # type: ignore[attr-defined]  # for response_add
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        # form.save() has called save_m2m().
+        for formset in formsets:
+            self.save_formset(request, form, formset, change=change)
 
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None

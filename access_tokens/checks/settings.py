@@ -34,9 +34,9 @@ def is_text(value: Any) -> bool:
 
 
 def is_url(value: Any) -> bool:
-    """Return whether ``resolve_url()`` takes the value."""
+    """Return whether ``resolve_url()`` takes the value: a path, a URL, a name or an object."""
     if isinstance(value, str):
-        return re.fullmatch(r"\S+", value) is not None
+        return re.fullmatch(r"(https?:/)?/\S*|[^\s/]+", value) is not None
     return isinstance(value, Promise) or callable(value) or hasattr(value, "get_absolute_url")
 
 
@@ -139,9 +139,12 @@ def unlisted_default() -> Iterator[CheckMessage]:
 
 
 def unknown_url() -> Iterator[CheckMessage]:
+    if isinstance(conf.API_URL, str) and "/" in conf.API_URL:
+        return
     try:
-        if "API_URL" in user_settings():
-            resolve_url(conf.API_URL)
+        resolve_url(conf.API_URL)
+    except (AttributeError, ImportError):
+        return  # There is no URLconf, or Django says itself what is wrong with it.
     except NoReverseMatch as error:
         yield Warning(
             f"ACCESS_TOKENS['API_URL'] leads nowhere: {error}",

@@ -59,7 +59,9 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
             field: Any = self.fields["expires_at"]
             limit = conf.MAX_EXPIRY_DAYS
             # With a limit, the model says what is wrong with no expiration.
-            field.required = None not in offered and limit is None
+            field.required = (
+                None not in offered and limit is None and not self.lacks_field("expires_at")
+            )
             if limit is not None:
                 field.help_text = ngettext(
                     "The token stops working at the end of this day, at most %(days)d day from "
@@ -68,7 +70,7 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
                     "now. Shorter is safer.",
                     limit,
                 ) % {"days": limit}
-            # A new token has none, which is not what to offer first.
+            # Preselect the default rather than "No expiration".
             if self.initial.get("expires_at") is None:
                 self.initial["expires_at"] = within_limit(conf.EXPIRY_DEFAULT_DAYS)
         else:
@@ -79,12 +81,15 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
             self.initial["scopes"] = self.fields["scopes"].initial
 
     def clean_expires_at(self) -> datetime | None:
-        days, widget = within_limit(conf.EXPIRY_DEFAULT_DAYS), self.fields["expires_at"].widget
-        name = self.add_prefix("expires_at")
-        if days is not None and widget.value_omitted_from_data(self.data, self.files, name):
-            # A template of the site may lack the field, which is no wish for a token without end.
+        days = within_limit(conf.EXPIRY_DEFAULT_DAYS)
+        if days is not None and self.lacks_field("expires_at"):
             return end_of_day(days)
         return self.cleaned_data["expires_at"]  # type: ignore[no-any-return]  # as any cleaned data
+
+    def lacks_field(self, name: str) -> bool:
+        """Return whether a template of the site left the field out."""
+        widget, prefixed = self.fields[name].widget, self.add_prefix(name)
+        return self.is_bound and widget.value_omitted_from_data(self.data, self.files, prefixed)
 
     def clean(self) -> dict[str, Any] | None:
         cleaned_data = super().clean()
@@ -156,7 +161,8 @@ class TokenChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not conf.SCOPES:
+        # The list of the admin may edit the name alone.
+        if not conf.SCOPES or "scopes" not in (self._meta.fields or ()):
             del self.fields["scopes"]
         elif not self.fields["scopes"].prepare_value(self.instance.scopes):
             # Whoever changes only the name leaves full access as it is.

@@ -49,7 +49,7 @@ class ScopesField(forms.MultipleChoiceField):
 
 
 def expiry_choice(days: int | None) -> tuple[int | str, str]:
-    """Return a choice that says its date, so that nobody, and no script, has to work it out."""
+    """Return a choice that says its date, so that users don't have to work it out."""
     if days is None:
         return "", gettext("No expiration")
     if days == 365:

@@ -168,7 +168,7 @@ def _is_included(request: HttpRequest) -> bool:
         return bool(access_tokens_url(request, "list"))
     except NoReverseMatch:
         logger.warning(
-            "{% access_tokens_table %} shows nothing: access_tokens.urls is not included."
+            "{% access_tokens_table %} shows nothing: the pages can't be reversed from here."
         )
         return False
 

@@ -35,7 +35,9 @@ def complaints(page: Page, within: str = "html", without: str = "") -> list[str]
 
 def settle(page: Page) -> None:
     """Wait until no colour is on its way to another."""
-    page.evaluate("Promise.all(document.getAnimations().map(animation => animation.finished))")
+    page.evaluate(
+        "Promise.allSettled(document.getAnimations().map(animation => animation.finished))"
+    )
 
 
 @pytest.fixture

@@ -82,6 +82,7 @@ class Comparison:
         for known in (unused, secret):
             self.compare_lookup(known)
         self.compare_update(token)
+        self.verify_by_another_relation(token, secret)
         self.verify(secret)
 
     def compare_lookup(self, secret: str) -> None:
@@ -128,6 +129,13 @@ class Comparison:
         assert self.reason(secret) == "unknown"
         assert self.tokens.count() == 1  # the one of compare_databases()
 
+    def verify_by_another_relation(self, token: Token, secret: str) -> None:
+        webhook = Webhook._default_manager.using(self.using).create()
+        tokens: Any = webhook.tokens
+        tokens.add(token)
+        assert tokens.db_manager(self.using).verify(secret) == token
+        webhook.delete()
+
     def reason(self, secret: str) -> str:
         try:
             self.tokens.verify(secret)
@@ -164,6 +172,7 @@ if __name__ == "__main__":
     from access_tokens.exceptions import TokenRejected
     from access_tokens.managers import DIGESTS, compiled_lookup
     from access_tokens.models import Token
+    from tests.user_models.models import Webhook
 
     made = setup_databases(verbosity=0, interactive=False)
     try:

@@ -84,6 +84,16 @@ class ConvertedUser(NamedUser):
     manager = models.ForeignKey("self", models.SET_NULL, null=True)
 
 
+class Webhook(models.Model):
+    """Relate to tokens without owning them."""
+
+    # The table of tokens is created after this one.
+    tokens = models.ManyToManyField("access_tokens.Token", db_constraint=False)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class Person(NamedUser):
     pass
 
