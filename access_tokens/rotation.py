@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.timezone import template_localtime  # type: ignore[attr-defined]  # not in the stubs
 from django.utils.translation import gettext_lazy as _
 
 from . import crypto
 from .conf import conf
-from .limits import latest_expiration, validate_expiration
+from .limits import end_of_day, latest_expiration, validate_expiration
 
 if TYPE_CHECKING:
     from .models import Token
@@ -73,7 +74,13 @@ def same_lifetime(token: Token, now: datetime) -> datetime | None:
     latest = latest_expiration()
     if token.expires_at is None:
         return latest
-    expires_at = now + (token.expires_at - (token.rotated_at or token.created_at))
+    start = token.rotated_at or token.created_at
+    last_day = template_localtime(token.expires_at)
+    if last_day.time() == time.max:
+        # The end of a day, as the form offers it.
+        expires_at = end_of_day((last_day.date() - template_localtime(start).date()).days)
+    else:
+        expires_at = now + (token.expires_at - start)
     return expires_at if latest is None else min(expires_at, latest)
 
 

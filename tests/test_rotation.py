@@ -15,6 +15,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from access_tokens.crypto import Secret, digest_secret, partial
 from access_tokens.exceptions import Reason, TokenRejected
 from access_tokens.last_used import record_use
+from access_tokens.limits import end_of_day
 from access_tokens.models import Token
 from access_tokens.signals import token_rotated
 
@@ -92,6 +93,16 @@ def test_rotated_token_lives_as_long_as_it_was_made_for(
 
     token.refresh_from_db()
     assert token.expires_at == (None if lifetime is None else NOW + HOUR + lifetime)
+
+
+@pytest.mark.parametrize("hour", [0, 23])
+def test_token_that_expires_with_a_day_still_does(clock: Any, user: User, hour: int) -> None:
+    token = TokenFactory.create(user=user, expires_at=end_of_day(90))
+    clock.move_to(NOW.replace(hour=hour) + DAY)
+    Token.objects.rotate(token)
+
+    token.refresh_from_db()
+    assert token.expires_at == end_of_day(90)
 
 
 def test_rotation_takes_another_expiration(clock: Any, token: KnownToken) -> None:
