@@ -1,11 +1,11 @@
-"""A look-up by one field that the ORM compiles once per database and runs many times.
+"""A lookup by one field that the ORM compiles once per database and runs many times.
 
 Building and compiling a query takes the ORM several times as long as running it, and the result
 is always the same. So only that result is kept: the SQL, and the plan by which the ORM makes
 instances of a row. The ORM still writes the SQL, converts the values and builds the instances, so
 custom user models, converters and backends behave as they always do.
 
-The plan is private API of Django. If it fails, the ORM does the look-up from then on.
+The plan is private API of Django. If it fails, the ORM does the lookup from then on.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class CompiledLookup(Generic[M]):
                 found = self.find(value, using)
                 self.is_trusted = False
                 logger.warning(
-                    "The compiled look-up of %s failed (%s), so the ORM does it from now on.",
+                    "The compiled lookup of %s failed (%s), so the ORM does it from now on.",
                     self.queryset.model._meta.label,
                     type(error).__name__,
                 )
@@ -60,13 +60,13 @@ class CompiledLookup(Generic[M]):
 
 
 class Plan(Generic[M]):
-    """The SQL of a look-up on one database, and how the ORM makes instances of its row."""
+    """The SQL of a lookup on one database, and how the ORM makes instances of its row."""
 
     def __init__(self, queryset: QuerySet[M], field: str) -> None:
         self.model, self.using = queryset.model, queryset.db
         compiler = queryset.filter(**{field: "?"}).order_by().query.get_compiler(self.using)
         self.sql, params = compiler.as_sql()
-        # A backend or a custom look-up may add parameters of its own.
+        # A backend or a custom lookup may add parameters of its own.
         self.is_complete = params == ("?",)
         columns = [column for column, *_ in compiler.select]
         self.attnames = [columns[i].target.attname for i in compiler.klass_info["select_fields"]]

@@ -172,11 +172,11 @@ def test_page_does_not_select_the_digest(admin_client: Client, token: KnownToken
     assert "digest" not in str(queries.captured_queries)
 
 
-# No look-up shows anything of a digest.
+# No lookup shows anything of a digest.
 
 
 def paths_to_token(model: type[Model], depth: int = 3) -> Iterator[str]:
-    """Yield the look-up paths by which a model leads to ``Token``."""
+    """Yield the lookup paths by which a model leads to ``Token``."""
     for field in model._meta.get_fields():
         related: Any = field.related_model
         if not related or depth == 0:

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def lookup() -> Iterator[CompiledLookup[Token]]:
-    """Forget what is compiled, and return the look-up that compiles it again."""
+    """Forget what is compiled, and return the lookup that compiles it again."""
     compiled_lookup.cache_clear()
     yield compiled_lookup(Token, "digest")
     compiled_lookup.cache_clear()
@@ -126,7 +126,7 @@ def test_lookup_uses_the_unique_index(user: User) -> None:
 
 
 class TaggedExact(Exact):
-    """Put a parameter of its own beside the value, as the look-up of a site or a backend may."""
+    """Put a parameter of its own beside the value, as the lookup of a site or a backend may."""
 
     def as_sql(self, *args: Any, **kwargs: Any) -> tuple[str, tuple[Any, ...]]:
         sql, params = super().as_sql(*args, **kwargs)
@@ -175,7 +175,7 @@ def test_change_of_private_api_fails_no_request_and_is_logged_once(
 
     (record,) = [record for record in caplog.records if record.name == "access_tokens"]
     assert record.levelname == "WARNING"
-    assert "The compiled look-up of access_tokens.Token failed" in record.getMessage()
+    assert "The compiled lookup of access_tokens.Token failed" in record.getMessage()
 
 
 def test_error_of_the_database_is_not_taken_for_a_change_of_django(

@@ -1,4 +1,4 @@
-"""What is published: the files and the licences of the sdist and of the wheel."""
+"""What is published: the files and the licenses of the sdist and of the wheel."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_file_that_is_hidden_or_outside_the_package_is_not_published(
         assert not [name for name, text in files.items() if "correct horse" in text]
 
 
-def test_metadata_names_the_licences_of_code_and_icons(published: tuple[Files, Files]) -> None:
+def test_metadata_names_the_licenses_of_code_and_icons(published: tuple[Files, Files]) -> None:
     _, wheel = published
     (text,) = (text for name, text in wheel.items() if name.endswith("/METADATA"))
     metadata = message_from_string(text)

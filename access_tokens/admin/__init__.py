@@ -66,7 +66,7 @@ class TokenAdminMixin(RotationAdminMixin):
         return super().get_queryset(request).defer(*DIGESTS).prefetch_related("user")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        # Django allows a look-up of any local field: with it, a digest could be guessed.
+        # Django allows a lookup of any local field: with it, a digest could be guessed.
         return not lookup.startswith(DIGESTS) and super().lookup_allowed(lookup, value, request)
 
     def get_list_display(self, request: HttpRequest) -> Any:

@@ -1,4 +1,4 @@
-// Return what is wrong with the page to the eye: colours, sizes and places, as they are computed.
+// Return what is wrong with the page to the eye: colors, sizes and places, as they are computed.
 
 () => {
   const found = [];
@@ -12,24 +12,24 @@
   const style = (it) => getComputedStyle(it);
   const round = (ratio) => ratio.toFixed(2);
 
-  // Colours
+  // Colors
 
-  function paint(...colours) {
+  function paint(...colors) {
     canvas.fillStyle = "white";
     canvas.fillRect(0, 0, 1, 1);
-    for (const colour of colours) {
-      canvas.fillStyle = colour;
+    for (const color of colors) {
+      canvas.fillStyle = color;
       canvas.fillRect(0, 0, 1, 1);
     }
     return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
   }
 
   function behind(it) {
-    const colours = [];
+    const colors = [];
     for (let box = it; box; box = box === dialog ? null : box.parentElement) {
-      colours.unshift(style(box).backgroundColor);
+      colors.unshift(style(box).backgroundColor);
     }
-    return colours;
+    return colors;
   }
 
   function luminance(rgb) {
@@ -45,14 +45,14 @@
     return (light + 0.05) / (dark + 0.05);
   }
 
-  function demand(it, what, colour, ground, least) {
-    const ratio = contrast(paint(...ground, colour), paint(...ground));
+  function demand(it, what, color, ground, least) {
+    const ratio = contrast(paint(...ground, color), paint(...ground));
     if (ratio < least) report(it, `has ${what} of ${round(ratio)}:1`);
   }
 
-  function opaque(colour) {
+  function opaque(color) {
     canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
+    canvas.fillStyle = color;
     canvas.fillRect(0, 0, 1, 1);
     return canvas.getImageData(0, 0, 1, 1).data[3] === 255;
   }
@@ -101,8 +101,8 @@
     const ground = behind(it.parentElement);
     it.focus();
     const ring = style(it);
-    const colours = [ring.outlineColor, ring.boxShadow.replace(/(\)).*/, "$1")];
-    const ratio = Math.max(...colours.map((colour) => (colour === "none" ? 1 : contrast(paint(...ground, colour), paint(...ground)))));
+    const colors = [ring.outlineColor, ring.boxShadow.replace(/(\)).*/, "$1")];
+    const ratio = Math.max(...colors.map((color) => (color === "none" ? 1 : contrast(paint(...ground, color), paint(...ground)))));
     if (ratio < 3 || ring.outlineStyle !== "solid" || parseFloat(ring.outlineWidth) < 2) report(it, `has a focus ring of ${round(ratio)}:1`);
     it.blur();
   }

@@ -34,7 +34,7 @@ def complaints(page: Page, within: str = "html", without: str = "") -> list[str]
 
 
 def settle(page: Page) -> None:
-    """Wait until no colour is on its way to another."""
+    """Wait until no color is on its way to another."""
     page.evaluate(
         "Promise.allSettled(document.getAnimations().map(animation => animation.finished))"
     )

@@ -1,4 +1,4 @@
-"""The pages fit: narrow, enlarged, from right to left, in forced colours, with any name."""
+"""The pages fit: narrow, enlarged, from right to left, in forced colors, with any name."""
 
 from __future__ import annotations
 
@@ -148,18 +148,18 @@ def test_hostile_name_is_shown_and_nothing_else(
 # What a visitor asks of the browser
 
 
-def test_bin_is_seen_in_forced_colours(page: Page, user: User) -> None:
+def test_bin_is_seen_in_forced_colors(page: Page, user: User) -> None:
     page.emulate_media(forced_colors="active")
     filled(page, user)
 
-    colours = the_bin(page, "Laptop").evaluate(
+    colors = the_bin(page, "Laptop").evaluate(
         """button => [
             getComputedStyle(button.querySelector("svg")).stroke,
             getComputedStyle(button).borderTopColor,
         ]"""
     )
 
-    assert set(colours).isdisjoint({"rgb(255, 255, 255)", "rgba(0, 0, 0, 0)"})
+    assert set(colors).isdisjoint({"rgb(255, 255, 255)", "rgba(0, 0, 0, 0)"})
 
 
 def test_nothing_moves_where_motion_is_reduced(page: Page, user: User) -> None:

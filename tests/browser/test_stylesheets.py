@@ -82,17 +82,17 @@ CHANGES = """(width) => {
 SMALLEST = """() => Math.min(...[...document.querySelectorAll(".at *")]
     .filter(it => it.checkVisibility() && it.textContent.trim())
     .map(it => parseFloat(getComputedStyle(it).fontSize)))"""
-PAINTED = """colour => {
+PAINTED = """color => {
     const canvas = new OffscreenCanvas(1, 1).getContext("2d");
-    canvas.fillStyle = colour;
+    canvas.fillStyle = color;
     canvas.fillRect(0, 0, 1, 1);
     return [...canvas.getImageData(0, 0, 1, 1).data];
 }"""
 
 
 def background(page: Page, selector: str) -> list[int]:
-    colour = page.locator(selector).evaluate("it => getComputedStyle(it).backgroundColor")
-    painted: list[int] = page.evaluate(PAINTED, colour)
+    color = page.locator(selector).evaluate("it => getComputedStyle(it).backgroundColor")
+    painted: list[int] = page.evaluate(PAINTED, color)
     return painted
 
 
@@ -190,29 +190,29 @@ ACCENTS = {
 }
 
 
-@pytest.mark.parametrize(("variable", "colour"), ACCENTS.items())
+@pytest.mark.parametrize(("variable", "color"), ACCENTS.items())
 @pytest.mark.parametrize("host", ["bare"], indirect=True)
 def test_button_has_the_accent_of_the_site(
-    page: Page, host: str, variable: str, colour: str
+    page: Page, host: str, variable: str, color: str
 ) -> None:
-    set_variable(page, variable, colour)
+    set_variable(page, variable, color)
     page.goto(LIST)
 
-    assert background(page, ".at-btn--primary") == page.evaluate(PAINTED, colour)
+    assert background(page, ".at-btn--primary") == page.evaluate(PAINTED, color)
     assert page.evaluate(AUDIT) == []
 
 
-@pytest.mark.parametrize("colour", ["#ffd43b", "#9be7a4", "#777", "#767676", "#000", "#fff"])
+@pytest.mark.parametrize("color", ["#ffd43b", "#9be7a4", "#777", "#767676", "#000", "#fff"])
 @pytest.mark.parametrize("host", ["bare"], indirect=True)
-def test_text_on_any_accent_is_readable(page: Page, host: str, colour: str) -> None:
-    set_variable(page, "--at-accent", colour)
+def test_text_on_any_accent_is_readable(page: Page, host: str, color: str) -> None:
+    set_variable(page, "--at-accent", color)
     page.goto(LIST)
 
     assert page.evaluate(AUDIT) == []
 
 
 @pytest.mark.parametrize("host", ["bare"], indirect=True)
-def test_variable_that_is_no_colour_is_no_accent(page: Page, host: str) -> None:
+def test_variable_that_is_no_color_is_no_accent(page: Page, host: str) -> None:
     page.goto(LIST)
     without = background(page, ".at-btn--primary")
     set_variable(page, "--color-primary", "79 70 229")  # for rgb(var(--color-primary) / 50%)

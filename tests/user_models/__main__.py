@@ -1,4 +1,4 @@
-"""Compare the compiled look-up with the ORM's, for one user model on two databases.
+"""Compare the compiled lookup with the ORM's, for one user model on two databases.
 
 A process has one user model, so ``test_compiled.py`` starts one for each:
 ``python -m tests.user_models user_models.UuidUser``.
