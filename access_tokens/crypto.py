@@ -59,7 +59,7 @@ def digest_secret(secret: str) -> str:
     """Return what is stored of ``secret``: the algorithm and its digest, as in a password hash.
 
     A fast hash is right here: 238 random bits cannot be guessed, however fast the guesses
-    (NIST SP 800-63B, section on lookup secrets).
+    (NIST SP 800-63B, section on look-up secrets).
     """
     return "sha256$" + hashlib.sha256(secret.encode()).hexdigest()
 
