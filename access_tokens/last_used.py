@@ -67,9 +67,10 @@ def record_use(token: Token, request: HttpRequest | None = None) -> None:
 
 def last_used_at(token: Token, now: datetime) -> datetime | None:
     """Return the last-used time to write, or None if there is nothing to write."""
-    if conf.LAST_USED_RESOLUTION is None:
+    resolution = conf.LAST_USED_RESOLUTION
+    if resolution is None:
         return None
-    time = floor(now, conf.LAST_USED_RESOLUTION)
+    time = floor(now, resolution)
     return time if token.last_used_at is None or token.last_used_at < time else None
 
 

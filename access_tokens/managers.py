@@ -176,9 +176,10 @@ class TokenManager(_TokenManager["Token"]):
 
     def _owner(self) -> User | None:
         """Return the user of the related manager ``user.access_tokens``, otherwise None."""
+        field = getattr(self, "field", None)
         # A site's own relation to tokens has a related manager too.
-        is_related = getattr(self, "field", None) == self.model._meta.get_field("user")
-        return self.instance if is_related else None  # type: ignore[attr-defined]  # of a related manager
+        is_owner = field is not None and field == self.model._meta.get_field("user")
+        return self.instance if is_owner else None  # type: ignore[attr-defined]  # of a related manager
 
     def _reject(self, reason: Reason, token: Token | None, request: HttpRequest | None) -> NoReturn:
         logger.info(
@@ -192,10 +193,8 @@ class TokenManager(_TokenManager["Token"]):
 
 
 def is_about_name(error: IntegrityError) -> bool:
-    """Return whether the constraint on user and name refused a row.
-
-    A query couldn't tell: it may not see, or may wait for, the transaction that took the name.
-    """
-    # PostgreSQL and MariaDB name the constraint, SQLite its columns.
+    """Return whether the constraint on user and name refused a row."""
+    # A query might not see the other row. PostgreSQL and MariaDB name the constraint, SQLite its
+    # columns.
     names = ("access_tokens_token_name_unique", "access_tokens_token.name")
     return any(name in str(error) for name in names)

@@ -36,6 +36,26 @@ class Case(NamedTuple):
     peers: Sequence[Peer] = PEERS
 
 
+def limited(peer: Peer) -> str:
+    """Return a credential with scopes, if it has any."""
+    return peer.valid() if peer is REFERENCE else f"Bearer {create_token(scopes=['read'])[1]}"
+
+
+def old(peer: Peer) -> str:
+    """Return a credential from before a rotation, if there is one."""
+    if peer is REFERENCE:
+        return peer.valid()
+    token, secret = create_token()
+    Token.objects.rotate(token)
+    return f"Bearer {secret}"
+
+
+def create_token(scopes: list[str] | None = None) -> tuple[Token, str]:
+    return Token.objects.create_token(user=create_user(), name="benchmark", scopes=scopes)
+
+
+# The others record nothing, and have neither scopes nor rotation.
+OURS = [REFERENCE, ACCESS_TOKENS]
 CASES = [
     Case("valid, its second already recorded", authentication, Peer.valid, "≤ 0.25 / 0.50"),
     Case(
@@ -44,9 +64,11 @@ CASES = [
         Peer.valid,
         "≤ 0.35 / 1.00",
         resolution=ALWAYS,
-        peers=[REFERENCE, ACCESS_TOKENS],  # The others record nothing.
+        peers=OURS,
     ),
-    Case("well-formed but unknown", authentication, Peer.unknown, "≤ 0.30 / 0.50"),
+    Case("valid, with scopes", authentication, limited, "≤ 1.03 of the first", peers=OURS),
+    Case("old secret during the overlap", authentication, old, peers=OURS),
+    Case("well-formed but unknown", authentication, Peer.unknown, "≤ 0.40 / 0.90"),
     Case("mistyped", authentication, Peer.mistyped, "≤ 0.05, no query"),
     Case("a whole view, valid", whole_view, Peer.valid, "≤ 0.45 / 0.65"),
     Case("a whole view, mistyped", whole_view, Peer.mistyped),
@@ -57,8 +79,8 @@ def compare_peers(rounds: int) -> None:
     """Print the ratios to the reference, a row for each case and a column for each peer."""
     print_row("", *(peer.name for peer in PEERS), "queries", "goal (SQLite / PostgreSQL)")
     for case in CASES:
-        calls = {peer.name: case.call(peer, case.credential(peer)) for peer in case.peers}
         with resolution(case.resolution):
+            calls = {peer.name: case.call(peer, case.credential(peer)) for peer in case.peers}
             samples = measure(calls, rounds)
             with CaptureQueriesContext(connection) as queries:
                 calls[ACCESS_TOKENS.name]()
@@ -130,7 +152,8 @@ def compare_recording(rounds: int) -> None:
 
 
 def resolution(value: timedelta | None) -> override_settings:
-    return override_settings(ACCESS_TOKENS={"LAST_USED_RESOLUTION": value})
+    scopes = {"read": "Read", "write": "Write"}
+    return override_settings(ACCESS_TOKENS={"LAST_USED_RESOLUTION": value, "SCOPES": scopes})
 
 
 def print_row(title: str, *cells: str) -> None:
