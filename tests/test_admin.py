@@ -700,7 +700,7 @@ def test_rotation_that_fails_says_why(
 ) -> None:
     class SlowForm(TokenRotateForm):
         def clean(self) -> None:
-            Token.objects.update(id=0)
+            Token.objects.update(id=token.pk + 1)
 
     monkeypatch.setattr(TokenAdmin, "rotate_form", SlowForm)
     page = Page(admin_client.post(rotate_url(token)))

@@ -191,7 +191,8 @@ def test_token_that_expired_or_was_deleted_meanwhile_is_not_rotated(
 ) -> None:
     class SlowForm(TokenRotateForm):
         def clean(self) -> None:
-            changes: dict[str, Any] = {"id": 0} if is_deleted else {"expires_at": NOW}
+            gone: dict[str, Any] = {"id": token.pk + 1}
+            changes = gone if is_deleted else {"expires_at": NOW}
             Token.objects.update(**changes)
 
     monkeypatch.setattr(TokenRotateView, "form_class", SlowForm)
