@@ -136,7 +136,10 @@ class TokenRotateForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
     secret: Secret
 
     end_previous_now = forms.BooleanField(
-        label=_("The old token may have leaked: stop it now"), label_suffix="", required=False
+        label=_("The old token may have leaked: stop it now"),
+        label_suffix="",
+        required=False,
+        widget=forms.CheckboxInput({"class": "at-checkbox"}),
     )
 
     class Meta:

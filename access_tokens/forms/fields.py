@@ -33,6 +33,7 @@ class ScopesField(forms.MultipleChoiceField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs, choices=lambda: list(conf.SCOPES.items()))
+        self.widget.attrs["class"] = "at-checkbox"
         self.error_messages["required"] = _("Choose at least one scope.")
 
     def prepare_value(self, value: Any) -> Any:

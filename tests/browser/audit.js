@@ -95,7 +95,8 @@
 
   for (const it of scope.querySelectorAll("a, button, input:not([type=hidden]), select, code[tabindex]")) {
     if (!it.checkVisibility()) continue;
-    const { width, height } = it.getBoundingClientRect();
+    // Whoever presses the label of a check box presses the box.
+    const { width, height } = (it.type === "checkbox" ? it.labels[0] : it).getBoundingClientRect();
     // A link in a line of text is as high as the line.
     if (style(it).display !== "inline" && (width < 24 || height < 20)) report(it, `is ${width} × ${height} px`);
     const ground = behind(it.parentElement);
@@ -106,7 +107,7 @@
     if (ratio < 3 || ring.outlineStyle !== "solid" || parseFloat(ring.outlineWidth) < 2) report(it, `has a focus ring of ${round(ratio)}:1`);
     it.blur();
   }
-  for (const it of scope.querySelectorAll("input:not([type=hidden]), select, .at-secret, .at-btn:not(.at-btn--primary, .at-btn--danger)")) {
+  for (const it of scope.querySelectorAll("input:not([type=hidden], [type=checkbox]), select, .at-secret, .at-btn:not(.at-btn--primary, .at-btn--danger)")) {
     demand(it, "a border", style(it).borderTopColor, behind(it.parentElement), 3);
     if (parseFloat(style(it).borderTopWidth) < 1) report(it, "has no border");
   }

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from access_tokens.models import Token
 
-from .states import CREATE, LIST, ask_for, generate, make_tokens
+from .states import CREATE, LIST, SCOPES, ask_for, configured, generate, make_tokens
 from .test_accessibility import settle
 
 HERE = Path(__file__).parent
@@ -128,13 +128,22 @@ def complaints(page: Page) -> list[str]:
 def visit(page: Page, user: User) -> Iterator[None]:
     """Visit the states of the page one after the other, in any language."""
     make_tokens(user)
+    token = Token.objects.filter(user=user)[0]
+    Token.objects.rotate(token)
     page.goto(LIST)
     yield
-    page.locator("tbody button").first.click()
+    page.locator("[data-at-delete] button").first.click()
     page.locator("dialog[open]").wait_for()
     yield
-    page.goto(f"{LIST}{Token.objects.filter(user=user)[0].pk}/delete/")
+    page.goto(f"{LIST}{token.pk}/delete/")
     yield
+    page.goto(f"{LIST}{token.pk}/rotate/")
+    yield
+    with configured(SCOPES=SCOPES):
+        page.goto(LIST)
+        yield
+        page.goto(CREATE)
+        yield
     ask_for(page, "Laptop")
     page.locator("[aria-invalid]").wait_for()
     yield
