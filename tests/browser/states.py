@@ -108,7 +108,7 @@ def delete_page(page: Page, user: User) -> None:
 
 def dialog(page: Page, user: User) -> None:
     filled(page, user)
-    the_bin(page, "CI pipeline").click()
+    page.locator("tr", has_text="CI pipeline").locator("[data-at-delete] button").click()
     page.locator("dialog[open]").wait_for()
 
 

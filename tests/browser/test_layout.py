@@ -135,7 +135,7 @@ def test_hostile_name_is_shown_and_nothing_else(
 
     expect(page.locator("tbody bdi")).to_have_text(name)
     assert overflows(page) == []
-    page.locator("tbody button").click()
+    page.locator("[data-at-delete] button").click()
     expect(page.get_by_role("dialog")).to_contain_text(name)
     assert overflows(page) == []
     page.locator("dialog [type=submit]").click()
