@@ -58,8 +58,8 @@ class TokenAdminMixin(RotationAdminMixin):
     def last_used(self, obj: Token) -> str:
         if conf.LAST_USED_RESOLUTION is None:
             return gettext("Not recorded")
-        moment = display_for_value(obj.last_used_at, str(self.get_empty_value_display()))
-        return format_html('<span class="nowrap">{}</span>', moment)
+        time = display_for_value(obj.last_used_at, str(self.get_empty_value_display()))
+        return format_html('<span class="nowrap">{}</span>', time)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         # Not a join: MariaDB may start with the users, and then read and sort every token.

@@ -168,7 +168,7 @@ class TokenChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
         if not conf.SCOPES or "scopes" not in (self._meta.fields or ()):
             del self.fields["scopes"]
         elif not self.fields["scopes"].prepare_value(self.instance.scopes):
-            # Whoever changes only the name leaves full access as it is.
+            # Changing only the name leaves full access as it is.
             self.fields["scopes"].required = False
             if self.instance.scopes is None:
                 text = _("This token has full access. Choose scopes to limit it.")
