@@ -1,4 +1,4 @@
-"""The code in the README works as the README says."""
+"""The code in the documentation works as the documentation says."""
 
 import os
 import re
@@ -24,24 +24,16 @@ from access_tokens.forms import TokenForm
 from access_tokens.models import Token
 from access_tokens.signals import token_rejected
 
+from .docs import DOCS, PAGES, ROOT, code_block
 from .factories import KnownToken
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 LIST = "/account/tokens/"
 NEW = "/account/tokens/new/"
 
 
-def readme_code(start: str) -> str:
-    """Return the code block of the README that has a line starting with ``start``."""
-    blocks: list[str] = re.findall(r"```\w+\n(.*?)```", README, re.DOTALL)
-    (block,) = (b for b in blocks if any(line.startswith(start) for line in b.splitlines()))
-    return block
-
-
 NAMESPACE: dict[str, Any] = {"TokenForm": TokenForm, "forms": forms}
 for line in ("class TeamTokenForm", "def hook"):
-    exec(readme_code(line), NAMESPACE)  # noqa: S102  # the README's own code
+    exec(code_block(line), NAMESPACE)  # noqa: S102  # the documentation's own code
 
 
 @pytest.fixture
@@ -61,7 +53,7 @@ def page(client: Client, user: User, url: str = LIST) -> str:
 def test_one_block_of_a_page_can_be_replaced(
     templates: Path, client: Client, token: KnownToken
 ) -> None:
-    code = readme_code('{% extends "access_tokens/token_list.html" %}')
+    code = code_block('{% extends "access_tokens/token_list.html" %}')
     (templates / "access_tokens/token_list.html").write_text(code)
     html = page(client, token.user)
     assert "Questions? Ask the platform team." in html
@@ -84,7 +76,7 @@ def test_a_base_with_another_block_needs_three_lines(
     settings.ACCESS_TOKENS = {}
     site = "<title>Site</title><main>{% block main %}{% endblock %}</main>"
     (templates / "site.html").write_text(site)
-    (templates / "access_tokens/base.html").write_text(readme_code('{% extends "site.html" %}'))
+    (templates / "access_tokens/base.html").write_text(code_block('{% extends "site.html" %}'))
     html = page(client, user)
     assert html.startswith("<title>Site</title><main>")
     assert "Access Tokens</h1>" in html
@@ -93,18 +85,18 @@ def test_a_base_with_another_block_needs_three_lines(
 def test_the_table_can_be_on_a_page_of_the_site(rf: RequestFactory, token: KnownToken) -> None:
     request = rf.get("/settings/")
     request.user = token.user
-    html = Template(readme_code("{% load access_tokens %}")).render(Context({"request": request}))
+    html = Template(code_block("{% load access_tokens %}")).render(Context({"request": request}))
     assert token.name in html
     assert "Manage access tokens" in html
 
 
 def test_a_site_can_be_made_of_the_modules_of_the_readme(tmp_path: Path) -> None:
     """Run ``tests/site`` in a process of its own, since the site has other apps."""
-    modules = dict(re.findall(r"```python\n# (\w+/\w+\.py)\n(.*?)```", README, re.DOTALL))
+    modules = dict(re.findall(r"```python\n# (\w+/\w+\.py)\n(.*?)```", DOCS, re.DOTALL))
     urls = modules["mysite/urls.py"]
     if not hasattr(views, "TokenRotateView"):  # The page can't rotate yet.
         urls = re.sub(r"(?m)^.*TokenRotateView.*\n", "", urls)
-    plain, allauth = "from .decorators import recent_login_required\n", readme_code("from allauth")
+    plain, allauth = "from .decorators import recent_login_required\n", code_block("from allauth")
     modules |= {"mysite/urls.py": urls, "mysite/allauth_urls.py": urls.replace(plain, allauth)}
     for name, code in modules.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -144,12 +136,12 @@ def test_a_text_can_be_changed_by_a_catalogue_of_the_site(
 
 def test_a_style_can_be_set_by_a_variable() -> None:
     css = (ROOT / "access_tokens/static/access_tokens/access_tokens.css").read_text()
-    variables = re.findall(r"(--at-[\w-]+):", readme_code(":root"))
+    variables = re.findall(r"(--at-[\w-]+):", code_block(":root"))
     assert [f"var({variable}" in css for variable in variables] == [True, True]
 
 
 def test_the_secret_is_kept_from_the_session_recorders_that_the_readme_names() -> None:
-    section = README.split("### Session recorders")[1].split("###")[0]
+    section = PAGES["page"].split("## Session recorders")[1].split("##")[0]
     box = (ROOT / "access_tokens/templates/access_tokens/_secret.html").read_text()
     classes = re.findall(r"\(`([\w-]+)`\)", section)
 
@@ -169,7 +161,7 @@ def test_a_plain_view_can_verify_and_record(rf: RequestFactory, token: KnownToke
 @pytest.fixture
 def throttle() -> Iterator[None]:
     namespace: dict[str, Any] = {}
-    exec(readme_code("@receiver(token_rejected)"), namespace)  # noqa: S102  # the README's own code
+    exec(code_block("@receiver(token_rejected)"), namespace)  # noqa: S102  # the documentation's own code
     yield
     token_rejected.disconnect(namespace["throttle"])
 

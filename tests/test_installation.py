@@ -10,8 +10,9 @@ from textwrap import dedent
 import pytest
 from django.core.management import call_command
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-INSTALLATION = README.partition("## Installation")[2].partition("## How it works")[0]
+from .docs import README
+
+INSTALLATION = README.partition("## Installation")[2].partition("## Documentation")[0]
 
 TRY_IT = """
 import re

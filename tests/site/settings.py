@@ -1,4 +1,4 @@
-"""The settings of a site that extends the app by the code of the README."""
+"""The settings of a site that extends the app by the code of the documentation."""
 
 from example_project.settings import *  # noqa: F403
 from example_project.settings import INSTALLED_APPS, MIDDLEWARE

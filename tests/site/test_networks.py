@@ -1,4 +1,4 @@
-"""Data of a site's own, and a check that uses it, as in the README."""
+"""Data of a site's own, and a check that uses it, as in the documentation."""
 
 from __future__ import annotations
 

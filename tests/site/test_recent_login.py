@@ -1,4 +1,4 @@
-"""Pages that ask for a recent log-in, as in the README."""
+"""Pages that ask for a recent log-in, as in the documentation."""
 
 from __future__ import annotations
 

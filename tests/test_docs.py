@@ -1,4 +1,4 @@
-"""The README documents every name that a site can rely on."""
+"""The documentation has every name that a site can rely on."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from access_tokens.exceptions import Reason
 from access_tokens.templatetags.access_tokens import register
 from access_tokens.urls import app_name, urlpatterns
 
+from .docs import DOCS
+
 PACKAGE = Path(access_tokens.__file__).parent
-README = (PACKAGE.parent / "README.md").read_text()
 # Only code counts, since prose can use a word like "unknown" in another sense.
-CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL))
+CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", DOCS, re.DOTALL))
 
 
 def commands() -> Iterable[str]:
@@ -37,7 +38,7 @@ def templates() -> Iterable[str]:
     return (
         path.relative_to(root).as_posix()
         for path in root.rglob("*.*")
-        # The README describes the icons by a pattern.
+        # The documentation describes the icons by a pattern.
         if path.parent.name != "icons"
     )
 
@@ -69,14 +70,14 @@ def test_names_of_every_kind_are_found() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), names())
-def test_readme_documents_the_name(kind: str, name: str) -> None:
-    # The README may leave out the directory of a template.
+def test_documentation_has_the_name(kind: str, name: str) -> None:
+    # The documentation may leave out the directory of a template.
     word = name.rpartition("/")[2] if kind == "template" else name
     assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", CODE), f"{kind} {name}"
 
 
 @pytest.mark.parametrize("kind", ["setting", "check", "css", "command"])
-def test_readme_documents_no_unknown_name(kind: str) -> None:
+def test_documentation_has_no_unknown_name(kind: str) -> None:
     patterns = {
         "setting": r"^\| `([A-Z_]+)`",
         "check": r"access_tokens\.[EW]\d{3}",
@@ -84,5 +85,5 @@ def test_readme_documents_no_unknown_name(kind: str) -> None:
         "command": r"manage\.py (\w*access_token\w*)",
     }
 
-    said = set(re.findall(patterns[kind], README, re.MULTILINE))
+    said = set(re.findall(patterns[kind], DOCS, re.MULTILINE))
     assert said <= {name for known, name in names() if known == kind}
