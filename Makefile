@@ -28,7 +28,7 @@ test-browser: $(installed) $(VENV)/.ready-browser ## Test the pages in Chromium
 pictures: $(installed) $(VENV)/.ready-browser ## Take the screenshots of the README
 	$(bin)/pytest tests/browser/pictures.py
 
-bench: $(installed) $(VENV)/.ready-bench ## Compare with the peers, on the same database (ARGS=--help)
+bench: $(installed) ## Compare with the peers, on the same database (ARGS=--help)
 	@$(bin)/python manage.py bench --settings benchmarks.settings $(ARGS)
 
 check: $(installed) $(VENV)/.ready-browser ## Lint, check types, imports, migrations, settings and the wheel

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from .crypto import has_shape
 from .exceptions import TokenRejected
 from .last_used import record_use
+from .legacy import format_of, is_keyword
 from .scopes import missing_scopes, needed_scopes
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class AccessTokenAuthentication(BaseAuthentication):
     """Set ``request.user`` to the owner of the token and ``request.auth`` to the ``Token``."""
 
     keyword = "Bearer"
+    # What else the header may start with, beside the keywords of LEGACY_FORMATS.
+    legacy_keywords: Sequence[str] = ()
     realm = "api"
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
@@ -120,18 +123,27 @@ class AccessTokenAuthentication(BaseAuthentication):
         scheme, value = split_header(request)
         looks_like_secret = has_shape(value)
         del value  # as above
-        return scheme.lower() == self.keyword.lower() and (
-            looks_like_secret or not self.shares_scheme(request)
+        scheme = scheme.lower()
+        return self.answers_to(scheme) and (
+            looks_like_secret
+            or format_of(split_header(request)[1]) is not None
+            or not self.shares_scheme(scheme, request)
         )
 
-    def shares_scheme(self, request: Request) -> bool:
-        """Return whether another authentication class of the view answers to the same scheme."""
+    def answers_to(self, scheme: str) -> bool:
+        """Return whether a scheme, in lower case, is one of this class."""
+        return scheme == self.keyword.lower() or (
+            scheme != "" and (scheme in map(str.lower, self.legacy_keywords) or is_keyword(scheme))
+        )
+
+    def shares_scheme(self, scheme: str, request: Request) -> bool:
+        """Return whether another authentication class of the view answers to ``scheme``."""
         schemes = (
             scheme_of(other, request)
             for other in getattr(request, "authenticators", ())
             if not isinstance(other, AccessTokenAuthentication)
         )
-        return self.keyword.lower() in schemes
+        return scheme in schemes
 
 
 def scheme_of(authentication: BaseAuthentication, request: Request) -> str:

@@ -26,6 +26,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "ROTATION_OVERLAP": timedelta(hours=24),
     "SCOPES": {},
     "EMAIL_ON_CREATION": False,
+    "LEGACY_FORMATS": (),
 }
 
 
@@ -49,6 +50,7 @@ class Settings:
     ROTATION_OVERLAP: timedelta | None
     SCOPES: Mapping[str, _StrOrPromise]
     EMAIL_ON_CREATION: bool
+    LEGACY_FORMATS: list[str] | tuple[str, ...]
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -180,6 +180,11 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         ],
     ),
     "EMAIL_ON_CREATION": ("E017", [False, True], [None, 1, "on"]),
+    "LEGACY_FORMATS": (
+        "E022",
+        [[], ("knox",), ["authtoken", "knox", "api-key"]],
+        [None, "knox", {"knox"}, ["Knox"], ["knox", []]],
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from django.utils.functional import Promise
 
 from ..conf import DEFAULTS, conf, user_settings
 from ..crypto import PREFIX_PATTERN
+from ..legacy import FORMATS
 
 LONGEST_EXPIRY = 36_500
 # A scope-token of OAuth (RFC 6749, 3.3).
@@ -67,6 +68,10 @@ def is_scopes(value: Any) -> bool:
     )
 
 
+def is_formats(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(name in [*FORMATS] for name in value)
+
+
 # Per key: the id of its error, the test of its value and what the value must be.
 RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
@@ -90,6 +95,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
         "quotes, backslashes or characters beyond ASCII",
     ),
     "EMAIL_ON_CREATION": ("E017", bool.__instancecheck__, "True or False"),
+    "LEGACY_FORMATS": ("E022", is_formats, f"a list of some of {', '.join(map(repr, FORMATS))}"),
 }
 
 
