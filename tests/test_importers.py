@@ -28,7 +28,7 @@ from rest_framework_api_key.models import APIKey
 from access_tokens import importers
 from access_tokens.crypto import digest_secret
 from access_tokens.exceptions import Reason, TokenRejected
-from access_tokens.importers import Outcome, import_tokens
+from access_tokens.importers import Outcome, Row, import_tokens
 from access_tokens.importers.sources import SOURCES, HexSHA256
 from access_tokens.models import Token
 from access_tokens.signals import token_created
@@ -245,8 +245,15 @@ def test_key_of_another_shape_is_unsupported(user: User, capsys: Output, key: st
     assert not Token.objects.exists()
 
 
+def test_row_that_comes_twice_is_imported_once(user: User) -> None:
+    row = Row(user.pk, "sha256$x", "…", "name", timezone.now(), None, False)
+
+    outcomes = importers.import_chunk([row, row], "", dry_run=False)
+    assert outcomes == {Outcome.IMPORTED: 1, Outcome.PRESENT: 1}
+
+
 def test_key_of_a_user_who_is_gone_is_left_out(user: User) -> None:
-    row = importers.Row(user.pk + 1, "sha256$x", "…", "name", timezone.now(), None, False)
+    row = Row(user.pk + 1, "sha256$x", "…", "name", timezone.now(), None, False)
 
     outcomes = importers.import_chunk([row], "", dry_run=False)
     assert outcomes == Counter({Outcome.NO_USER: 1})
@@ -325,6 +332,13 @@ def test_name_that_could_not_be_chosen_is_replaced(user: User, name: str) -> Non
     assert user.access_tokens.get().name == "api-key"
 
 
+def test_long_name_is_cut(user: User) -> None:
+    row = Row(user.pk, "sha256$x", "…", "n" * 150, timezone.now(), None, False)
+
+    importers.import_chunk([row], "", dry_run=False)
+    assert user.access_tokens.get().name == "n" * 100
+
+
 # Owners and models.
 
 
@@ -343,7 +357,7 @@ def test_field_leads_to_the_owner_through_other_models(user: User) -> None:
         (["api-key", "--user-field=name"], "APIKey.name doesn't lead to a user."),
         (["api-key", "--user-field=name__pk"], "APIKey.name__pk doesn't lead to a user."),
         (["api-key", "--user-field=owner"], "APIKey.owner doesn't lead to a user."),
-        (["knox", "--user-field=user__groups"], "AuthToken.user__groups doesn't lead to a user."),
+        (["knox", "--user-field=user__groups__user"], "groups__user doesn't lead to a user."),
         (["knox", "--user=ada"], "--user: These tokens have users of their own."),
         (["knox", "--name=\n"], "--name: Enter a name."),
         (["knox", "--model=nothing"], "There is no model nothing. Is its app installed?"),

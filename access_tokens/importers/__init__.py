@@ -69,13 +69,15 @@ def import_tokens(
 
 def import_chunk(rows: Sequence[Row], fallback_name: str, dry_run: bool) -> Counter[Outcome]:
     # Another import or a user may be faster. Then look again what there is.
-    for _ in range(ATTEMPTS - 1):
+    for attempt in range(1, ATTEMPTS):
         with suppress(IntegrityError, OperationalError):
-            return try_import(rows, fallback_name, dry_run)
-    return try_import(rows, fallback_name, dry_run)
+            return try_import(rows, fallback_name, dry_run, attempt)
+    return try_import(rows, fallback_name, dry_run, ATTEMPTS)
 
 
-def try_import(rows: Sequence[Row], fallback_name: str, dry_run: bool) -> Counter[Outcome]:
+def try_import(
+    rows: Sequence[Row], fallback_name: str, dry_run: bool, attempt: int
+) -> Counter[Outcome]:
     outcomes: Counter[Outcome] = Counter()
     tokens = []
     using = router.db_for_write(Token)
@@ -88,7 +90,7 @@ def try_import(rows: Sequence[Row], fallback_name: str, dry_run: bool) -> Counte
                 digests.add(row.digest)
                 tokens.append(token_of(row, fallback_name))
         if not dry_run:
-            give_unique_names(tokens, using)
+            give_unique_names(tokens, using, attempt)
             # Not by create_token(): limits and emails are for new tokens.
             Token.objects.using(using).bulk_create(tokens)
     return outcomes
@@ -132,9 +134,11 @@ def token_of(row: Row, fallback_name: str) -> Token:
     )
 
 
-def give_unique_names(tokens: Sequence[Token], using: str) -> None:
+def give_unique_names(tokens: Sequence[Token], using: str, attempt: int) -> None:
     """Append the partial to each name that its user has already, and more if that is taken too."""
-    names = [name for token in tokens for name in islice(possible_names(token), 2)]
+    # A database may look for each name of each user. So the longer ones, which are hardly ever
+    # taken, are looked for only after the first attempt failed.
+    names = {name for token in tokens for name in islice(possible_names(token), min(attempt, 2))}
     users = {token.user_id for token in tokens}
     stored = Token.objects.using(using).filter(user__in=users, name__in=names)
     taken = set(stored.values_list("user_id", "name"))
