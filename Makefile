@@ -15,7 +15,8 @@ installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-demo: $(installed) ## Serve the example project (PORT=8000)
+demo: export SCOPES ?= 1
+demo: $(installed) ## Serve the example project (PORT=8000 SCOPES=1)
 	@$(bin)/python manage.py demo $(PORT)
 
 # On a server, some tests measure how connections affect each other, so they don't run in parallel.
