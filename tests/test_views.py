@@ -850,7 +850,7 @@ def test_limit_is_enforced_for_the_one_who_is_logged_in(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("one_at_most")
-def test_token_that_is_made_in_the_same_moment_counts(
+def test_token_that_is_made_at_the_same_time_counts(
     client: Client, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class SlowForm(TokenForm):
