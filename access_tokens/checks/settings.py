@@ -15,6 +15,7 @@ from django.utils.functional import Promise
 
 from ..conf import DEFAULTS, conf, user_settings
 from ..crypto import PREFIX_PATTERN
+from .links import documented
 
 LONGEST_EXPIRY = 36_500
 # A scope-token of OAuth (RFC 6749, 3.3).
@@ -93,6 +94,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
 }
 
 
+@documented
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check each key of ``ACCESS_TOKENS`` and its value."""
     configured = user_settings()
