@@ -15,9 +15,9 @@ from django.utils.functional import Promise
 
 from ..conf import DEFAULTS, conf, user_settings
 from ..crypto import PREFIX_PATTERN
+from ..limits import LONGEST_EXPIRY
 from .links import documented
 
-LONGEST_EXPIRY = 36_500
 # A scope-token of OAuth (RFC 6749, 3.3).
 SCOPE_PATTERN = r"[\x21\x23-\x5B\x5D-\x7E]+"
 
