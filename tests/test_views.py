@@ -1145,6 +1145,24 @@ def test_delete_view_can_be_subclassed(token: KnownToken) -> None:
     assert not Token.objects.exists()
 
 
+def test_success_url_of_the_delete_view_has_the_fields_of_the_token(token: KnownToken) -> None:
+    class View(TokenDeleteView):
+        success_url = "/gone/{name}/"
+
+    assert serve(View, "post", token.user, pk=token.pk)["Location"] == "/gone/laptop/"
+    # A second time, the token has no fields.
+    assert serve(View, "post", token.user, pk=token.pk)["Location"] == LIST
+
+
+def test_success_url_of_the_delete_view_has_no_digest(token: KnownToken) -> None:
+    class View(TokenDeleteView):
+        success_url = "/gone/{digest}/"
+
+    with pytest.raises(KeyError, match="digest"):
+        serve(View, "post", token.user, pk=token.pk)
+    assert Token.objects.exists()
+
+
 def test_view_needs_a_user_who_is_logged_in(token: KnownToken) -> None:
     for view in (TokenListView, TokenCreateView, TokenDeleteView):
         response = serve(view, "post", AnonymousUser(), pk=token.pk)  # type: ignore[arg-type]  # not a user who is logged in
