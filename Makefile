@@ -26,7 +26,7 @@ test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_UR
 test-browser: $(installed) $(VENV)/.ready-browser ## Test the pages in Chromium
 	$(bin)/pytest tests/browser $(ARGS)
 
-pictures: $(installed) $(VENV)/.ready-browser ## Take the screenshots of the README
+pictures: $(installed) $(VENV)/.ready-browser ## Take the screenshots of the documentation
 	$(bin)/pytest tests/browser/pictures.py
 
 bench: $(installed) $(VENV)/.ready-bench ## Compare with the peers, on the same database (ARGS=--help)
@@ -53,7 +53,7 @@ dist: $(installed) $(VENV)/.ready-lint ## Build the sdist and the wheel
 	rm -rf dist
 	$(bin)/hatchling build
 	@tar --list --file dist/*.tar.gz | sed 's,[^/]*/,,; /^PKG-INFO$$/d; /^\.gitignore$$/d' | sort > dist/files
-	git ls-files ':!.*' | sort | diff - dist/files
+	@git ls-files ':!.*' | sort | diff - dist/files || { echo 'Git has the files with <, and the sdist those with >.'; exit 1; }
 	$(bin)/pyroma --min 10 --skip-tests AuthorEmail dist/*.tar.gz
 	$(bin)/check-wheel-contents dist/*.whl
 	$(bin)/twine check --strict dist/*.tar.gz dist/*.whl

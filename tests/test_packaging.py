@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,10 +16,11 @@ import pytest
 Files = dict[str, str]
 
 ROOT = Path(__file__).parent.parent
-HATCH = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
-IN_SDIST = HATCH["sdist"]["only-include"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+IN_SDIST = PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"]
 ALWAYS_IN_SDIST = ["pyproject.toml", "README.md", "LICENSE", ".gitignore"]
 PRIVATE = [".env", "local.py", "scratch/notes.py", "tests/.env", "access_tokens/.env"]
+WORKFLOW = ROOT / ".github" / "workflows" / "tests.yml"
 MADE_HERE = ("__pycache__", "_build")
 
 
@@ -86,3 +89,12 @@ def test_metadata_names_the_licenses_of_code_and_icons(published: tuple[Files, F
 
     assert metadata["License-Expression"] == "MIT AND ISC"
     assert metadata.get_all("License-File") == ["LICENSE", "access_tokens/LICENSES/lucide.txt"]
+
+
+@pytest.mark.skipif(not WORKFLOW.exists(), reason="The sdist has no workflows.")
+@pytest.mark.parametrize("name", ["Python", "Django"])
+def test_each_version_in_the_metadata_is_tested(name: str) -> None:
+    classifiers = "\n".join(PYPROJECT["project"]["classifiers"])
+    (tested,) = re.findall(rf"^ +{name.lower()}: (\[.+\])$", WORKFLOW.read_text(), re.MULTILINE)
+
+    assert json.loads(tested) == re.findall(rf"{name} :: (\d\.\d+)$", classifiers, re.MULTILINE)
