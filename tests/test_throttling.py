@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import pytest
 import time_machine
 from django.core.cache import cache
 from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpRequest
 from django.test import RequestFactory
 from hypothesis import given
@@ -138,11 +140,23 @@ def test_each_scope_counts_for_itself() -> None:
     assert seconds_to_wait(from_address("192.0.2.7"), "other", "3/min") is None
 
 
-def test_parallel_requests_are_counted_one_by_one() -> None:
+def test_parallel_requests_are_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocMemCache, "get", slow(LocMemCache.get))
     with ThreadPoolExecutor(8) as pool:
         waits = list(pool.map(lambda _: count(25, rate="100/min"), range(8)))
 
     assert sum(wait is None for run in waits for wait in run) == 100
+
+
+def slow(method: Any) -> Any:
+    """Let other threads go first after ``method``."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        threading.Event().wait(0.001)
+        return result
+
+    return wrapper
 
 
 def test_request_without_an_address_is_not_counted() -> None:
