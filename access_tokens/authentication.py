@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.request import Request
 
 from .crypto import has_shape
@@ -55,7 +55,9 @@ class AccessTokenAuthentication(BaseAuthentication):
         try:
             # No variable holds the secret here: an error report would show it.
             token = tokens.verify(split_header(request)[1], request=http_request)
-        except TokenRejected:
+        except TokenRejected as rejection:
+            if rejection.retry_after is not None:
+                raise Throttled(rejection.retry_after) from None
             raise AuthenticationFailed(_("Invalid access token.")) from None
         self.check_token(token, request)
         record_use(token, http_request)

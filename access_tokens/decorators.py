@@ -98,7 +98,11 @@ def refusal(request: HttpRequest, scopes: Scopes | None) -> HttpResponse | None:
     try:
         # No variable holds the secret here: an error report would show it.
         token = Token.objects.authenticate(get_secret(request), request)
-    except TokenRejected:
+    except TokenRejected as rejection:
+        if rejection.retry_after is not None:
+            detail = _("Too many invalid access tokens. Try again later.")
+            headers = {"Retry-After": str(rejection.retry_after)}
+            return JsonResponse({"detail": detail}, status=429, headers=headers)
         return refuse(401, _("Invalid access token."), error="invalid_token")
     needed = needed_scopes(scopes, request.method or "")
     missing = missing_scopes(token.scopes, needed)

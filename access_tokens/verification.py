@@ -13,6 +13,7 @@ from .conf import conf
 from .exceptions import Reason, TokenRejected
 from .querysets import DIGESTS
 from .signals import token_rejected
+from .throttling import seconds_to_wait
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -66,4 +67,8 @@ def reject(
         token and token.user_id,
     )
     token_rejected.send(sender=model, reason=reason, token=token, request=request)
-    raise TokenRejected(reason)
+    retry_after = None
+    # Refusing a malformed secret costs less than counting it.
+    if reason is not Reason.MALFORMED and request is not None and conf.REJECTION_RATE is not None:
+        retry_after = seconds_to_wait(request, "rejection", conf.REJECTION_RATE)
+    raise TokenRejected(reason, retry_after)

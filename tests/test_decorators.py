@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.db import DatabaseError, connection, connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import AsyncClient, Client, RequestFactory
@@ -25,6 +26,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.authentication import SessionAuthentication
 
 from access_tokens.authentication import AccessTokenAuthentication
+from access_tokens.crypto import generate_secret
 from access_tokens.decorators import access_token_required, required_scopes
 from access_tokens.exceptions import Reason, TokenRejected
 from access_tokens.models import Token
@@ -452,6 +454,63 @@ def test_class_is_not_decorated_by_itself() -> None:
 def test_rejection_that_the_view_raises_is_its_own(token: KnownToken) -> None:
     with pytest.raises(TokenRejected):
         Client().get("/refusing/", HTTP_AUTHORIZATION=bearer(token))
+
+
+# Too many of them.
+
+
+@pytest.fixture
+def throttled(settings: Settings) -> Iterator[None]:
+    settings.ACCESS_TOKENS = {"REJECTION_RATE": "2/min"}
+    cache.clear()
+    with time_machine.travel(NOW, tick=False):
+        yield
+    cache.clear()
+
+
+@pytest.mark.usefixtures("throttled")
+@pytest.mark.parametrize("url", ["/function/", "/async/", "/drf/"])
+def test_address_that_sends_too_many_bad_tokens_is_told_to_wait(
+    token: KnownToken, url: str
+) -> None:
+    bad = TokenFactory.create()
+    bad.delete()
+
+    assert [call(url, bearer(bad)).status_code for _ in range(4)] == [401, 401, 429, 429]
+    throttled = call(url, bearer(bad))
+    assert throttled["Retry-After"] == "45"
+    assert list(throttled.json()) == ["detail"]
+    # Others behind the same address go on, and so does another address.
+    assert call(url, bearer(token)).status_code == 200
+    assert call(url, bearer(bad), REMOTE_ADDR="192.0.2.7").status_code == 401
+    # These cost nothing, so they aren't counted.
+    assert call(url, "Bearer x").status_code == 401
+    assert call(url).status_code == 401
+
+
+@pytest.mark.usefixtures("throttled")
+def test_code_that_verifies_learns_how_long_to_wait(user: User, rf: RequestFactory) -> None:
+    def retry_after(request: HttpRequest | None) -> int | None:
+        with pytest.raises(TokenRejected) as caught:
+            Token.objects.verify(generate_secret("pat"), request=request)
+        return caught.value.retry_after
+
+    assert [retry_after(rf.get("/")) for _ in range(3)] == [None, None, 45]
+    assert retry_after(None) is None
+
+
+@pytest.mark.usefixtures("throttled")
+@pytest.mark.parametrize("url", ["/function/", "/drf/"])
+def test_cache_that_is_down_does_not_change_an_answer(
+    settings: Settings, token: KnownToken, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CACHES = {"default": {"BACKEND": "tests.test_throttling.BrokenCache"}}
+    with_good_token = call(url, bearer(token)).status_code
+    assert (with_good_token, caplog.messages) == (200, [])
+
+    secret = generate_secret("pat")
+    assert [call(url, f"Bearer {secret}").status_code for _ in range(4)] == [401] * 4
+    assert "A request was not counted by its address: ConnectionError." in caplog.messages
 
 
 # Error reports.
