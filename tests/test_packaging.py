@@ -17,8 +17,8 @@ NOT_TRACKED = [".env", "local.py", "scratch/notes.py", "tests/local.py", "access
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, Files]:
-    """Return the files of the sdist and those of the wheel, by path."""
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory in which the sdist and the wheel were built."""
     checkout = tmp_path_factory.mktemp("checkout")
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "access_tokens", checkout / "access_tokens", ignore=ignore)
@@ -28,7 +28,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, Files]:
         (checkout / name).parent.mkdir(exist_ok=True)
         (checkout / name).write_text("PASSWORD = 'correct horse'")
     subprocess.run([sys.executable, "-m", "hatchling", "build"], cwd=checkout, check=True)
+    return checkout
 
+
+@pytest.fixture(scope="module")
+def published(checkout: Path) -> tuple[Files, Files]:
+    """Return the files of the sdist and those of the wheel, by path."""
     (sdist,) = (checkout / "dist").glob("*.tar.gz")
     shutil.unpack_archive(sdist, checkout / "unpacked", filter="data")
     (wheel,) = (checkout / "dist").glob("*.whl")
@@ -71,3 +76,10 @@ def test_metadata_names_the_licenses_of_code_and_icons(published: tuple[Files, F
 
     assert metadata["License-Expression"] == "MIT AND ISC"
     assert metadata.get_all("License-File") == ["LICENSE", "access_tokens/LICENSES/lucide.txt"]
+
+
+def test_package_index_can_show_the_readme(checkout: Path) -> None:
+    files = map(str, (checkout / "dist").glob("*.*"))
+    command = [sys.executable, "-m", "twine", "check", "--strict", *files]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert process.returncode == 0, process.stdout
