@@ -41,10 +41,12 @@ from access_tokens.models import Token
 from django import forms
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import PermissionDenied
-from django.urls import path
+from django.http import HttpResponse, JsonResponse
+from django.urls import include, path
 from django.utils.translation import gettext_lazy as _
 from rest_framework.decorators import action, api_view
 from rest_framework.response import Response
+from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
 urlpatterns = []
