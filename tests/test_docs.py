@@ -150,3 +150,11 @@ def test_index_lists_every_page() -> None:
     children = set(re.findall(r"^[\w-]+$", PAGES["moving/index"], re.MULTILINE))
 
     assert listed | {f"moving/{page}" for page in children} == PAGES.keys() - {"index"}
+
+
+def test_readme_has_the_numbers_of_the_performance_page() -> None:
+    numbers = re.compile(r"\d\.\d\d / \d\.\d\d")
+    rows = [found for line in README.splitlines() if (found := numbers.findall(line))]
+
+    assert len(rows) == 3
+    assert all(row in map(numbers.findall, PAGES["performance"].splitlines()) for row in rows)
