@@ -97,7 +97,10 @@ def test_a_site_can_be_made_of_the_modules_of_the_readme(tmp_path: Path) -> None
     urls = modules["mysite/urls.py"]
     if not hasattr(views, "TokenRotateView"):  # The page can't rotate yet.
         urls = re.sub(r"(?m)^.*TokenRotateView.*\n", "", urls)
-    plain, allauth = "from .decorators import recent_login_required\n", code_block("from allauth")
+    plain, allauth = (
+        "from .decorators import recent_login_required\n",
+        code_block("from allauth.account.decorators"),
+    )
     modules |= {"mysite/urls.py": urls, "mysite/allauth_urls.py": urls.replace(plain, allauth)}
     for name, code in modules.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
