@@ -139,28 +139,34 @@ HANDLERS: dict[str, Callable[[Block, Names], None]] = {
 }
 
 
-def run_page(page: list[Block], failures: SimpleQueue[tuple[str, str]]) -> None:
-    """Run the blocks of a page one after the other, as a reader does."""
-    names = explained()
-    for block in page:
-        try:
-            HANDLERS[block.language](block, names)
-        except (Exception, SystemExit):
-            failures.put((f"{block.page}:{block.line}", traceback.format_exc()[-2000:]))
+def run_page(page: list[Block], results: SimpleQueue[dict[str, str]]) -> None:
+    """Run the blocks of a page one after the other, as a reader does, and tell what fails."""
+    failures = {}
+    sys.stdout = sys.stderr
+    try:
+        names = explained()
+        for block in page:
+            try:
+                HANDLERS[block.language](block, names)
+            except (Exception, SystemExit):
+                failures[f"{block.page}:{block.line}"] = traceback.format_exc()
+    finally:
+        results.put(failures)
 
 
 def main() -> None:
     django.setup()
     call_command("migrate", verbosity=0)
     context = get_context("fork")
-    failures: SimpleQueue[tuple[str, str]] = context.SimpleQueue()
+    results: SimpleQueue[dict[str, str]] = context.SimpleQueue()
+    failures: dict[str, str] = {}
     for _, page in groupby(BLOCKS, attrgetter("page")):
-        process = context.Process(target=run_page, args=(list(page), failures))
+        process = context.Process(target=run_page, args=(list(page), results))
         process.start()
+        failures |= results.get()
         process.join()
         assert process.exitcode == 0
-    failures.put(("", ""))
-    json.dump(dict(iter(failures.get, ("", ""))), sys.stdout)
+    json.dump(failures, sys.stdout)
 
 
 if __name__ == "__main__":
