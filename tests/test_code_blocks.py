@@ -41,6 +41,15 @@ def test_block_is_of_a_known_language_and_works(block: Block, failures: dict[str
     assert failures.get(f"{block.page}:{block.line}") is None
 
 
+SET_UP = """
+import django
+from django.core.management import call_command
+
+django.setup()
+call_command("check", fail_level="WARNING")
+"""
+
+
 def modules(page: str) -> dict[str, str]:
     """Return the modules that a page shows, by path."""
     return {block.module: block.code for block in BLOCKS if block.module and block.page == page}
@@ -61,10 +70,9 @@ def test_modules_of_a_page_make_a_site(page: str, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
 
-    run(tmp_path, "manage.py", "check", "--fail-level", "WARNING")
     names = [name.removesuffix(".py").replace("/", ".") for name in code]
-    imports = "; ".join(f"import {name}" for name in names if not name.startswith("tests."))
-    run(tmp_path, "-c", f"import django; django.setup(); {imports}")
+    imports = "".join(f"import {name}\n" for name in names if not name.startswith("tests."))
+    run(tmp_path, "-c", SET_UP + imports)
     tests = ROOT / "tests/code_blocks/sites" / f"{Path(page).stem}.py"
     if tests.exists():
         (tmp_path / "tests").mkdir(exist_ok=True)

@@ -24,7 +24,7 @@ from access_tokens.models import Token
 
 @pytest.fixture
 def user(db: None) -> User:
-    return User.objects.create_user("ada", password="old")
+    return User.objects.create_user("ada")
 
 
 def bearer(user: User, name: str) -> dict[str, str]:
@@ -88,6 +88,7 @@ def test_command_creates_a_token_of_the_team(db: None) -> None:
 @pytest.mark.urls("mysite.urls")
 @pytest.mark.parametrize("view", [MyPasswordChangeView, MyPasswordResetConfirmView])
 def test_changed_password_ends_tokens(user: User, view: Any, client: Client) -> None:
+    user.set_password("old")
     bearer(user, "CI")
     instance = view(success_url="/", user=user)
     instance.setup(RequestFactory().post("/"))
