@@ -6,7 +6,7 @@ import re
 import shlex
 import tomllib
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from django.core.management import get_commands, load_command_class
 
@@ -14,36 +14,43 @@ from tests.docs import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
-# A word, a number or a choice, where the text describes a command.
-ALTERNATIVES = re.compile(r"\(([^()|]+) \| ([^()|]+)\)|(?<![\w|-])([\w-]+)((?:\|[\w-]+)+)")
+# A choice where the text describes a command: "(--name NAME | --all)" or "gitleaks|regex".
+CHOICE = re.compile(r"[(\[]([^][()|]+(?: \| [^][()|]+)+)[)\]]|(?<![\w|-])([\w-]+(?:\|[\w-]+)+)")
+# What stands for the values of a user there.
+VALUES = {"--scopes NAME": "--scopes read", "--prefix P": "--prefix pat", "N": "7"}
 
 
-def check_line(line: str) -> None:
-    """Raise an exception if a program of the line doesn't understand its arguments."""
+def check_line(line: str, known: Collection[str] = ()) -> None:
+    """Raise an exception if a program of the line doesn't understand its arguments.
+
+    The arguments of the ``known`` commands of manage.py aren't checked.
+    """
     for variant in variants(line.partition(" #")[0]):
         for command in re.split(r" \| | && ", variant):
-            check_command(shlex.split(re.sub(r" <\s*\S+| 2?>+\s*\S+", "", command)))
+            check_command(shlex.split(re.sub(r" <\s*\S+| 2?>+\s*\S+", "", command)), known)
 
 
 def variants(line: str) -> Iterator[str]:
     """Return a line for each choice that it offers, with all options that it has."""
-    match = ALTERNATIVES.search(line)
-    if not match:
-        is_usage = "manage.py" in line
-        plain = re.sub(r"\[|\]| \.\.\.", "", line) if is_usage else line
-        yield re.sub(r"\bN\b", "7", plain.replace("--scopes NAME", "--scopes read"))
-        return
-    first, second, word, words = match.groups()
-    for choice in (first, second) if first else (word + words).split("|"):
-        yield from variants(line.replace(match[0], choice, 1))
+    if "manage.py" not in line:
+        yield line
+    elif match := CHOICE.search(line):
+        for choice in (match[1] or match[2]).split("|"):
+            yield from variants(line.replace(match[0], choice.strip(), 1))
+    else:
+        line = re.sub(r"\[|\]| \.\.\.", "", line)
+        for placeholder, value in VALUES.items():
+            line = re.sub(rf"(?<![\w-]){placeholder}\b", value, line)
+        yield line
 
 
-def check_command(words: list[str]) -> None:
+def check_command(words: list[str], known: Collection[str]) -> None:
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words = words[1:]
     for number, word in enumerate(words):
         if word.endswith("manage.py") or word == "django-admin":
-            check_manage(words[number + 1 :])
+            if words[number + 1] not in known:
+                check_manage(words[number + 1 :])
             return
     if words:
         PROGRAMS[words[0]](words[1:])
@@ -109,5 +116,8 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "cd": accept,
     "export": accept,
     "git": accept,
+    "gitleaks": accept,
+    "printf": accept,
     "source": accept,
+    "zcat": accept,
 }

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from importlib import import_module
@@ -15,9 +20,13 @@ from itertools import groupby
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import django
+import yaml
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
 from django.core.management import call_command
@@ -50,21 +59,27 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
 urlpatterns = []
-INSTALLED_APPS = []
 """
+# The files that the code of a page reads.
+FILES = {"access.log": "127.0.0.1 - - GET /api/me/"}
 
 Names = dict[str, Any]
 
 
 def explained() -> Names:
     """Return these names, and a user, a token and a request of its owner."""
-    names: Names = {"__name__": "example_project.documented"}
+    # Some decorators look up the module of what they decorate.
+    module = ModuleType("example_project.documented")
+    sys.modules[module.__name__] = module
+    names: Names = vars(module)
     exec(EXPLAINED, names)  # noqa: S102  # the lines above
     user = get_user_model().objects.create_user("ada")
     token, _ = names["Token"].objects.create_token(user=user, name="CI", scopes=["reports"])
     request: Any = RequestFactory().get("/")
     request.user, request.auth = user, token
-    return names | {"user": user, "token": token, "request": request}
+    apps = list(settings.INSTALLED_APPS)
+    names |= {"user": user, "token": token, "request": request, "INSTALLED_APPS": apps}
+    return names
 
 
 def run_python(block: Block, names: Names) -> None:
@@ -112,8 +127,10 @@ def run_django(block: Block, names: Names) -> None:
 
 
 def run_console(block: Block, names: Names) -> None:
-    for line in block.code.replace("\\\n", " ").splitlines():
-        check_line(line)
+    known = {b.module.rpartition("/")[2] for b in BLOCKS if b.module and b.page == block.page}
+    # A line goes on after a backslash or with an indentation.
+    for line in re.sub(r"\\?\n +", " ", block.code).splitlines():
+        check_line(line, {name.removesuffix(".py") for name in known})
 
 
 def run_css(block: Block, names: Names) -> None:
@@ -125,6 +142,19 @@ def run_json(block: Block, names: Names) -> None:
     json.loads(block.code)
 
 
+def run_yaml(block: Block, names: Names) -> None:
+    yaml.safe_load(block.code)
+
+
+def run_javascript(block: Block, names: Names) -> None:
+    for brackets in ["()", "[]", "{}"]:
+        assert block.code.count(brackets[0]) == block.code.count(brackets[1])
+    if node := shutil.which("node"):
+        subprocess.run(  # noqa: S603
+            [node, "--check", "--input-type=module"], input=block.code, text=True, check=True
+        )
+
+
 def run_text(block: Block, names: Names) -> None:
     """Accept what a program prints. It's no code."""
 
@@ -134,8 +164,10 @@ HANDLERS: dict[str, Callable[[Block, Names], None]] = {
     "django": run_django,
     "console": run_console,
     "css": run_css,
+    "javascript": run_javascript,
     "json": run_json,
     "text": run_text,
+    "yaml": run_yaml,
 }
 
 
@@ -157,6 +189,9 @@ def run_page(page: list[Block], results: SimpleQueue[dict[str, str]]) -> None:
 def main() -> None:
     django.setup()
     call_command("migrate", verbosity=0)
+    os.chdir(tempfile.mkdtemp())
+    for name, text in FILES.items():
+        Path(name).write_text(text)
     context = get_context("fork")
     results: SimpleQueue[dict[str, str]] = context.SimpleQueue()
     failures: dict[str, str] = {}
