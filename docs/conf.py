@@ -20,4 +20,4 @@ exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = f"{project} {version}"
-html_theme_options = {"source_repository": PYPROJECT["project"]["urls"]["Repository"]}
+html_theme_options = {"source_repository": PYPROJECT["project"]["urls"]["Homepage"]}

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ROOT_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+FILES = [*ROOT_PAGES, *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = {
     path.relative_to(ROOT / "docs").with_suffix("").as_posix(): path.read_text()
-    for path in FILES[1:]
+    for path in FILES[len(ROOT_PAGES) :]
 }
 DOCS = "\n".join([README, *PAGES.values()])
 
