@@ -20,4 +20,8 @@ exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = f"{project} {version}"
-html_theme_options = {"source_repository": PYPROJECT["project"]["urls"]["Homepage"]}
+html_theme_options = {
+    "source_repository": PYPROJECT["project"]["urls"]["Homepage"],
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
