@@ -27,6 +27,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "SCOPES": {},
     "EMAIL_ON_CREATION": False,
     "LEGACY_FORMATS": (),
+    "REJECTION_RATE": None,
 }
 
 
@@ -51,6 +52,7 @@ class Settings:
     SCOPES: Mapping[str, _StrOrPromise]
     EMAIL_ON_CREATION: bool
     LEGACY_FORMATS: list[str] | tuple[str, ...]
+    REJECTION_RATE: str | None
 
     def __getattr__(self, name: str) -> Any:
         try:

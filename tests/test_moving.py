@@ -15,7 +15,7 @@ from .docs import PAGES, ROOT
 def test_guides_can_be_followed(tmp_path: Path) -> None:
     """Run ``tests/moving`` in a process of its own, since the site has other apps."""
     for block in re.findall(
-        r" *```python\n( *# integrations/.*?)```", PAGES["hand-written"], re.DOTALL
+        r" *```python\n( *# integrations/.*?)```", PAGES["moving/hand-written"], re.DOTALL
     ):
         code = dedent(block)
         path = tmp_path / code.split()[1]

@@ -17,8 +17,8 @@ from django.db import IntegrityError, OperationalError, router, transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from ..managers import DIGESTS
 from ..models import Token
+from ..querysets import DIGESTS
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

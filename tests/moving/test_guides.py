@@ -46,7 +46,7 @@ SETTINGS = ("INSTALLED_APPS", "REST_FRAMEWORK", "ACCESS_TOKENS")
 
 def follow(guide: str, settings: Settings) -> Iterator[str]:
     """Do what the steps of a guide say. Yield each block of code after it was done."""
-    steps, _, _ = PAGES[guide].partition("## What is different afterwards")
+    steps, _, _ = PAGES[f"moving/{guide}"].partition("## What is different afterwards")
     for language, indented in re.findall(r" *```(\w+)\n(.*?)```", steps, re.DOTALL):
         code = dedent(indented)
         if language == "console":
@@ -208,6 +208,6 @@ def copy_of_digests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ApiToken, "key_sha256", digest, raising=False)
     start = property(lambda self: self.key[:4])
     monkeypatch.setattr(ApiToken, "key_start", start, raising=False)
-    (code,) = re.findall(r"```python\n( *def copy.*?)```", PAGES["hand-written"], re.DOTALL)
+    (code,) = re.findall(r"```python\n( *def copy.*?)```", PAGES["moving/hand-written"], re.DOTALL)
     monkeypatch.setattr(copy_api_tokens, "copy", None)  # to restore it
     exec(dedent(code), vars(copy_api_tokens))  # noqa: S102  # as above
