@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
 from django.db import Error, transaction
@@ -74,11 +73,12 @@ class RevokeLeakedTokensView(APIView):
             status=status.HTTP_202_ACCEPTED if is_done else status.HTTP_503_SERVICE_UNAVAILABLE
         )
 
-    def reported(self, request: Request) -> Iterator[Any]:
-        """Return the tokens in the body as an iterator, whose repr doesn't show them."""
+    def reported(self, request: Request) -> list[Any]:
+        """Return the tokens in the body, or raise ``ValidationError``."""
         serializer = self.serializer_class(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return iter(serializer.validated_data["tokens"])
+        tokens: list[Any] = serializer.validated_data["tokens"]
+        return tokens
 
     def perform_content_negotiation(
         self, request: Request, force: bool = False
