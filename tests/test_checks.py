@@ -12,6 +12,7 @@ from django.template.base import Parser, Token
 from django.urls import clear_url_caches, include, path, resolve, reverse_lazy
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
+from docutils.nodes import make_id  # type: ignore[import-untyped]  # it has none
 from pytest_django import Settings
 from rest_framework import decorators
 from rest_framework.authentication import SessionAuthentication
@@ -30,8 +31,6 @@ from access_tokens.decorators import required_scopes
 OURS = "access_tokens.authentication.AccessTokenAuthentication"
 SESSION = "rest_framework.authentication.SessionAuthentication"
 
-# What Sphinx turns into a hyphen in the anchor of a heading.
-HYPHENS = str.maketrans("._", "--")
 SCOPES = {"read": "Read", "write": "Write", "reports": "Run reports"}
 
 
@@ -75,7 +74,8 @@ def found() -> dict[str, CheckMessage]:
     """Return what ``manage.py check`` says of this app, by id."""
     messages = [m for m in run_checks() if (m.id or "").startswith("access_tokens.")]
     for message in messages:
-        link = f" See {DOCUMENTATION}#{str(message.id).lower().translate(HYPHENS)}"
+        # Sphinx makes the anchors of headings by this function.
+        link = f" See {DOCUMENTATION}#{make_id(str(message.id))}"
         assert str(message.hint).endswith(link)
         message.hint = str(message.hint).removesuffix(link)
         assert message.hint
