@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from example_project.settings import *  # noqa: F403
-from example_project.settings import INSTALLED_APPS, MIDDLEWARE, TEMPLATES
+from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
 INSTALLED_APPS = [
     *INSTALLED_APPS,
