@@ -10,9 +10,11 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from ..conf import AUTHENTICATION_CLASS, authentication_classes, conf
 from ..scopes import accepts_tokens, api_views, required_scopes_of
+from .links import documented
 from .settings import check_settings
 
 
+@documented
 def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
     """Check that DRF asks this app, and asks it first."""
     if not apps.is_installed("rest_framework"):
@@ -40,6 +42,7 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
+@documented
 def check_required_scopes(**kwargs: Any) -> list[CheckMessage]:
     """Check what the views that accept access tokens say in ``required_scopes``."""
     if check_settings() or not conf.SCOPES:

@@ -15,8 +15,9 @@ from django.utils.functional import Promise
 
 from ..conf import DEFAULTS, conf, user_settings
 from ..crypto import PREFIX_PATTERN
+from ..limits import LONGEST_EXPIRY
+from .links import documented
 
-LONGEST_EXPIRY = 36_500
 # A scope-token of OAuth (RFC 6749, 3.3).
 SCOPE_PATTERN = r"[\x21\x23-\x5B\x5D-\x7E]+"
 
@@ -93,6 +94,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
 }
 
 
+@documented
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check each key of ``ACCESS_TOKENS`` and its value."""
     configured = user_settings()
@@ -105,7 +107,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     errors = [*unknown_keys(configured), *wrong_values(configured)]
-    return errors or [*unlisted_default(), *unknown_url()]
+    return errors or [*unlisted_default(), *days_beyond_the_limit(), *unknown_url()]
 
 
 def unknown_keys(configured: Collection[Any]) -> Iterator[CheckMessage]:
@@ -135,6 +137,20 @@ def unlisted_default() -> Iterator[CheckMessage]:
             "which is not among ACCESS_TOKENS['EXPIRY_DAYS'].",
             hint=f"Choose one of {', '.join(map(repr, conf.EXPIRY_DAYS))}.",
             id="access_tokens.E009",
+        )
+
+
+def days_beyond_the_limit() -> Iterator[CheckMessage]:
+    limit = conf.MAX_EXPIRY_DAYS
+    if limit is None or "EXPIRY_DAYS" not in user_settings():
+        return
+    beyond = [days for days in conf.EXPIRY_DAYS if days is None or days > limit]
+    if beyond:
+        yield Warning(
+            f"ACCESS_TOKENS['EXPIRY_DAYS'] has {', '.join(map(repr, beyond))}, which is more than "
+            f"ACCESS_TOKENS['MAX_EXPIRY_DAYS'], {limit}.",
+            hint=f"The form offers {limit} days instead. Take out what is more.",
+            id="access_tokens.W010",
         )
 
 
