@@ -13,8 +13,8 @@ from django.db import Error, connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from access_tokens.managers import compiled_lookup
 from access_tokens.models import Token
+from access_tokens.verification import compiled_lookup
 
 from ..api import call_wsgi
 from ..factories import KnownToken, TokenFactory
