@@ -162,7 +162,8 @@ class TokenCreateSerializer(TokenChangeSerializer):
         elif not given:
             attrs["expires_at"] = default_expiration()
         elif attrs.setdefault("expires_at", None) is None and not may_live_forever():
-            self.fields[given.pop()].fail("null")
+            name = given.pop()
+            raise ValidationError({name: self.fields[name].error_messages["null"]}, "null")
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> Token:

@@ -6,32 +6,24 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.http import Http404
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.cache import never_cache
-from rest_framework import mixins, status
+from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from rest_framework.viewsets import GenericViewSet
 
-from ..authentication import AccessTokenAuthentication
 from ..conf import conf
 from ..crypto import Secret
 from ..last_used import confirm_secret
 from ..limits import MAY_NOT_CREATE, may_create
-from ..managers import DIGESTS
 from ..models import Token
-from ..querysets import TokenQuerySet
 from ..rotation import exact_lifetime, rotation_off
-from .exceptions import TokenNotAllowed, TokenRequired, api_exception
 from .filters import StateFilter, TokenOrderingFilter, TokenSearchFilter
+from .mixins import OwnTokensMixin
+from .pagination import TokenPagination
 from .serializers import (
     TokenChangeSerializer,
     TokenCreateSerializer,
@@ -42,12 +34,8 @@ from .serializers import (
 )
 
 
-class TokenPagination(PageNumberPagination):
-    page_size = 50
-
-
-@method_decorator(never_cache, name="dispatch")
 class TokenViewSet(
+    OwnTokensMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
     mixins.DestroyModelMixin,
@@ -58,14 +46,12 @@ class TokenViewSet(
     The secret of a token is only in the answers to create and rotate.
     """
 
-    # The API has no versions, whatever those of the site are.
-    versioning_class = None
     lookup_value_converter = "int"
     lookup_value_regex = "[0-9]+"
     filter_backends = (StateFilter, TokenSearchFilter, TokenOrderingFilter)
     search_fields = ("name", "partial")
     ordering_fields = ("name", "created_at", "last_used_at", "expires_at")
-    pagination_class: Any = api_settings.DEFAULT_PAGINATION_CLASS or TokenPagination
+    pagination_class = TokenPagination
 
     serializer_class: Any = TokenSerializer
     serializer_classes: Mapping[str, Any] = {
@@ -77,30 +63,16 @@ class TokenViewSet(
     }
     secret_serializer_class: Any = TokenSecretSerializer
 
-    # What a token may do is decided below, without its scopes.
-    required_scopes: tuple[str, ...] = ()
-    # Whether a token is required, and otherwise refused.
-    is_for_token = False
-
     def check_permissions(self, request: Request) -> None:
-        # Here rather than in a permission class, which a subclass or an action may replace.
-        if not isinstance(request.user, get_user_model()):
-            self.permission_denied(request)
-        if self.is_for_token and not isinstance(request.auth, Token):
-            raise TokenRequired
-        if not self.is_for_token and uses_token(request):
-            raise TokenNotAllowed
         super().check_permissions(request)
-        if self.requested_action == "create" and not may_create(request.user):
+        creates = self.requested_action == "create" and request.method == "POST"
+        if creates and not may_create(request.user):
             raise PermissionDenied(MAY_NOT_CREATE, "may_not_create")
 
     @property
     def requested_action(self) -> str | None:
         # For OPTIONS, DRF asks what a POST would do.
         return self.action_map.get("post") if self.action == "metadata" else self.action
-
-    def get_queryset(self) -> TokenQuerySet:
-        return Token.objects.filter(user=self.request.user).defer(*DIGESTS)  # type: ignore[misc]  # logged in
 
     def get_serializer_class(self) -> Any:
         return self.serializer_classes.get(self.requested_action or "", self.serializer_class)
@@ -110,10 +82,8 @@ class TokenViewSet(
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         token = self.get_object()
-        serializer = self.get_serializer(token, data=request.data, partial=True)
-        serializer.is_valid(raise_exception=True)
         try:
-            serializer.save()
+            self.save(token, partial=True)
         except Token.DoesNotExist:
             raise Http404 from None
         return Response(self.represent(token))
@@ -160,10 +130,16 @@ class TokenViewSet(
 
     def reveal(self, status: int, token: Token | None = None, **values: Any) -> Response:
         """Create or rotate a token, and return it with its secret, here and nowhere else."""
-        serializer: Any = self.get_serializer(token, data=self.request.data)
-        serializer.is_valid(raise_exception=True)
-        token = serializer.save(**values)
-        return Response(self.represent(token, serializer.secret), status=status)
+        serializer = self.save(token, **values)
+        return Response(self.represent(serializer.instance, serializer.secret), status=status)
+
+    def save(self, token: Token | None, *, partial: bool = False, **values: Any) -> Any:
+        serializer: Any = self.get_serializer(token, data=self.request.data, partial=partial)
+        if not serializer.is_valid():
+            # Without the serializer, as below.
+            raise serializers.ValidationError(dict(serializer.errors))
+        serializer.save(**values)
+        return serializer
 
     def represent(self, token: Token, secret: Secret | None = None) -> dict[str, Any]:
         context = dict(self.get_serializer_context())
@@ -173,18 +149,3 @@ class TokenViewSet(
             serializer = self.secret_serializer_class(token, context=context | {"secret": secret})
         # Without the serializer, of which the browsable API would make its forms.
         return dict(serializer.data)
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, ValidationError):
-            exc = api_exception(exc)
-        return super().handle_exception(exc)
-
-
-def uses_token(request: Request) -> bool:
-    """Return whether a token is what the request is authenticated by, in whatever way."""
-    return (
-        isinstance(request.auth, Token)
-        or isinstance(request.successful_authenticator, AccessTokenAuthentication)
-        # As a plain view has it.
-        or getattr(request, "access_token", None) is not None
-    )
