@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +17,8 @@ from ..limits import LONGEST_EXPIRY, default_expiration, end_of_day, may_live_fo
 from ..models import Token
 from ..querysets import State
 from ..scopes import join_scopes
+
+EXPIRATIONS: Final = {"expires_at", "expires_in_days"}
 
 
 class StrictMixin(serializers.Serializer):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -60,7 +62,7 @@ class TokenSerializer(serializers.ModelSerializer[Token]):
     """A token without its secret."""
 
     scopes = ScopesField(read_only=True, allow_null=True)
-    state = serializers.ChoiceField(choices=list(State), read_only=True)
+    state = serializers.ChoiceField(choices=list(map(str, State)), read_only=True)
     previous_partial = serializers.CharField(read_only=True)
     previous_ends_at = serializers.DateTimeField(source="previous_end", read_only=True)
 
@@ -90,6 +92,10 @@ class TokenSelfSerializer(TokenSerializer):
     class Meta(TokenSerializer.Meta):
         fields = (*TokenSerializer.Meta.fields, "user")
         read_only_fields = fields
+
+    def to_representation(self, token: Token) -> dict[str, Any]:
+        # It is in use, whenever it was used before.
+        return super().to_representation(token) | {"state": State.ACTIVE.value}
 
 
 class TokenSecretSerializer(TokenSerializer):
@@ -131,6 +137,7 @@ class TokenCreateSerializer(TokenChangeSerializer):
 
     secret: Secret
 
+    scopes = ScopesField(initial=["read"])
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
     expires_in_days = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=LONGEST_EXPIRY
@@ -143,17 +150,22 @@ class TokenCreateSerializer(TokenChangeSerializer):
     class Meta(TokenChangeSerializer.Meta):
         fields = (*TokenChangeSerializer.Meta.fields, "expires_at", "expires_in_days")
 
+    def get_initial(self) -> dict[str, Any]:
+        # The JSON that the browsable API suggests must not have both.
+        initial = super().get_initial()
+        return {name: value for name, value in initial.items() if name not in EXPIRATIONS}
+
     def to_internal_value(self, data: Any) -> Any:
         if is_html_input(data):
             # A form sends every field.
-            empty = {"expires_at", "expires_in_days"} - {name for name in data if data[name]}
             data = data.copy()
-            for name in empty:
-                data.pop(name, None)
+            for name in EXPIRATIONS:
+                if not data.get(name):
+                    data.pop(name, None)
         return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        given = attrs.keys() & {"expires_at", "expires_in_days"}
+        given = attrs.keys() & EXPIRATIONS
         if len(given) == 2:
             self.fail("one_expiration")
         days = attrs.pop("expires_in_days", None)
