@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
@@ -16,7 +15,7 @@ from ..crypto import Secret
 from ..limits import LONGEST_EXPIRY, default_expiration, end_of_day, may_live_forever
 from ..models import Token
 from ..querysets import State
-from ..scopes import join_scopes
+from .fields import ExpirationField, ScopesField
 
 EXPIRATIONS: Final = {"expires_at", "expires_in_days"}
 
@@ -38,24 +37,6 @@ class StrictMixin(serializers.Serializer):  # type: ignore[type-arg]  # generic 
                     {name: [ErrorDetail(str(text), "unknown_field")] for name in unknown}
                 )
         return super().to_internal_value(data)
-
-
-class ScopesField(serializers.MultipleChoiceField):
-    """The names of scopes, a list. The value is what the token stores."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=list(conf.SCOPES.items()), **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, list):
-            self.fail("not_a_list", input_type=type(data).__name__)
-        try:
-            return join_scopes([str(name) for name in data])
-        except DjangoValidationError as error:
-            raise DjangoValidationError(error.error_dict["scopes"]) from None
-
-    def to_representation(self, value: str) -> list[str]:  # type: ignore[override]  # as above
-        return value.split()
 
 
 class TokenSerializer(serializers.ModelSerializer[Token]):
@@ -138,7 +119,7 @@ class TokenCreateSerializer(TokenChangeSerializer):
     secret: Secret
 
     scopes = ScopesField(initial=["read"])
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = ExpirationField(required=False, allow_null=True)
     expires_in_days = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=LONGEST_EXPIRY
     )
