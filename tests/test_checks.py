@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from access_tokens.authentication import AccessTokenAuthentication
+from access_tokens.checks.links import DOCUMENTATION
 from access_tokens.checks.rest_framework import check_required_scopes
 from access_tokens.conf import DEFAULTS
 from access_tokens.decorators import required_scopes
@@ -29,6 +30,8 @@ from access_tokens.decorators import required_scopes
 OURS = "access_tokens.authentication.AccessTokenAuthentication"
 SESSION = "rest_framework.authentication.SessionAuthentication"
 
+# What Sphinx turns into a hyphen in the anchor of a heading.
+HYPHENS = str.maketrans("._", "--")
 SCOPES = {"read": "Read", "write": "Write", "reports": "Run reports"}
 
 
@@ -71,7 +74,11 @@ def frame(parser: Parser, token: Token) -> FrameNode:
 def found() -> dict[str, CheckMessage]:
     """Return what ``manage.py check`` says of this app, by id."""
     messages = [m for m in run_checks() if (m.id or "").startswith("access_tokens.")]
-    assert all(message.hint for message in messages)
+    for message in messages:
+        link = f" See {DOCUMENTATION}#{str(message.id).lower().translate(HYPHENS)}"
+        assert str(message.hint).endswith(link)
+        message.hint = str(message.hint).removesuffix(link)
+        assert message.hint
     by_id = {message.id or "": message for message in messages}
     assert len(by_id) == len(messages)
     return by_id
