@@ -13,6 +13,8 @@ from access_tokens.api.views import TokenViewSet
 from access_tokens.authentication import AccessTokenAuthentication
 from access_tokens.models import Token
 
+from .docs import code_block
+
 
 class OpenViewSet(TokenViewSet):
     permission_classes = [AllowAny]
@@ -69,6 +71,9 @@ class ServiceViewSet(TokenViewSet):
     authentication_classes = [ServiceAuthentication]
 
 
+site: dict[str, Any] = {}
+exec(code_block("class TeamTokenViewSet("), site)  # noqa: S102  # of the documentation
+
 nested = SimpleRouter()
 nested.register(r"users/(?P<user_pk>[0-9]+)/tokens", OpenViewSet, basename="nested")
 flat = DefaultRouter()
@@ -77,6 +82,7 @@ for name, viewset in {
     "forgetful": ForgetfulViewSet,
     "middleware": MiddlewareViewSet,
     "service": ServiceViewSet,
+    "team": site["TeamTokenViewSet"],
 }.items():
     flat.register(name, viewset, basename=name)
 

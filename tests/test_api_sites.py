@@ -129,6 +129,14 @@ def test_permission_classes_of_the_site_hold_too(session: Client, site: Site) ->
     assert session.post(API, {"name": "CI"}).status_code == 403
 
 
+@pytest.mark.urls("tests.api_sites")
+def test_serializer_of_the_site_is_used(session: Client, token: KnownToken) -> None:
+    refused = session.post("/team/", {"name": "CI"})
+
+    assert (refused.status_code, list(refused.json())) == (400, ["name"])
+    assert session.post("/team/", {"name": "team-CI"}).status_code == 201
+
+
 # CSRF.
 
 
