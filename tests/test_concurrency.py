@@ -650,6 +650,7 @@ def test_rotation_of_itself_counts_as_the_first_use_of_the_secret(
 
     (third,) = side_by_side(server, 1, lambda: client.post("/tokens/self/rotate/").json())
 
+    assert Token.objects.get().previous_ends_at is None
     assert works(server, third["secret"])
     assert works(server, second)
     assert not works(server, token.secret)
