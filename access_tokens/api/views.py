@@ -128,10 +128,10 @@ class TokenViewSet(
         confirm_secret(token)
         return self.reveal(status.HTTP_200_OK, token, expires_at=exact_lifetime(token))
 
-    def reveal(self, status: int, token: Token | None = None, **values: Any) -> Response:
+    def reveal(self, code: int, token: Token | None = None, **values: Any) -> Response:
         """Create or rotate a token, and return it with its secret, here and nowhere else."""
         serializer = self.save(token, **values)
-        return Response(self.represent(serializer.instance, serializer.secret), status=status)
+        return Response(self.represent(serializer.instance, serializer.secret), status=code)
 
     def save(self, token: Token | None, *, partial: bool = False, **values: Any) -> Any:
         serializer: Any = self.get_serializer(token, data=self.request.data, partial=partial)
