@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from django.views.generic import TemplateView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from example_project import views
 
@@ -17,4 +18,6 @@ urlpatterns = [
     path("api/notes/", views.NoteListView.as_view(), name="notes"),
     path("api/reports/", views.report, name="reports"),
     path("api/error/", views.ErrorView.as_view(), name="error"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(), name="docs"),
 ]
