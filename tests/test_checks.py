@@ -180,6 +180,12 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         ],
     ),
     "EMAIL_ON_CREATION": ("E017", [False, True], [None, 1, "on"]),
+    "MAY_CREATE": (
+        "E020",
+        [None, bool, lambda user: True, "django.contrib.auth.get_user"],
+        [True, 1, [], "", "auth", "nowhere.rule", "django.contrib.auth.nothing", "os.sep"],
+    ),
+    "SELF_ROTATION": ("E021", [False, True], [None, 1, "on"]),
 }
 
 

@@ -12,11 +12,12 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils.functional import Promise
+from django.utils.module_loading import import_string
 
 from ..conf import DEFAULTS, conf, user_settings
 from ..crypto import PREFIX_PATTERN
+from ..limits import LONGEST_EXPIRY
 
-LONGEST_EXPIRY = 36_500
 # A scope-token of OAuth (RFC 6749, 3.3).
 SCOPE_PATTERN = r"[\x21\x23-\x5B\x5D-\x7E]+"
 
@@ -67,6 +68,16 @@ def is_scopes(value: Any) -> bool:
     )
 
 
+def is_rule(value: Any) -> bool:
+    """Return whether the value is None, or something to call or the path of it."""
+    if isinstance(value, str):
+        try:
+            value = import_string(value)
+        except ImportError:
+            return False
+    return value is None or callable(value)
+
+
 # Per key: the id of its error, the test of its value and what the value must be.
 RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
@@ -90,6 +101,12 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
         "quotes, backslashes or characters beyond ASCII",
     ),
     "EMAIL_ON_CREATION": ("E017", bool.__instancecheck__, "True or False"),
+    "MAY_CREATE": (
+        "E020",
+        is_rule,
+        "a function of a user, or its path, as 'mysite.rules.may_create_tokens', or None",
+    ),
+    "SELF_ROTATION": ("E021", bool.__instancecheck__, "True or False"),
 }
 
 

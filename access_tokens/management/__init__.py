@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DataError
 
-from access_tokens.checks.settings import LONGEST_EXPIRY
+from access_tokens.limits import LONGEST_EXPIRY
 from access_tokens.models import Token
 
 if TYPE_CHECKING:
