@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from io import StringIO
@@ -10,19 +11,24 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.urls import include, path
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import spectacular_settings
+from drf_spectacular.utils import extend_schema
 from pytest_django import Settings
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
+from rest_framework.serializers import CharField, ChoiceField, MultipleChoiceField, Serializer
+from rest_framework.settings import api_settings
 from rest_framework.viewsets import GenericViewSet
 
 from access_tokens.api.schema import move_scopes
+from access_tokens.api.views import TokenViewSet
 from access_tokens.authentication import AccessTokenAuthentication
 from example_project.serializers import MeSerializer
 
@@ -62,7 +68,7 @@ class LowerCase(AccessTokenAuthentication):
 
 
 class MeViewSet(GenericViewSet[Any]):
-    serializer_class = MeSerializer
+    serializer_class: Any = MeSerializer
     authentication_classes: Any = [AccessTokenAuthentication, SessionAuthentication]
     required_scopes: Any = {"mine": ["read", "reports"], "DELETE": []}
 
@@ -217,12 +223,137 @@ def test_schema_of_the_example_project_is_valid(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/api/schema/", "/api/docs/"])
-def test_schema_and_swagger_ui_are_served(client: Client, path: str) -> None:
-    response = client.get(path)
+@pytest.mark.parametrize("address", ["/api/schema/", "/api/docs/"])
+def test_schema_and_swagger_ui_are_served(client: Client, address: str) -> None:
+    response = client.get(address)
 
     assert response.status_code == 200
     assert b"cdn" not in response.content
+
+
+# The REST API of tokens.
+
+
+@pytest.fixture
+def api(version: str, settings: Settings) -> dict[str, Any]:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES, "SELF_ROTATION": True}
+    return schema_with("access_tokens.api.urls")
+
+
+def schema_with(urls: str) -> dict[str, Any]:
+    patterns = [path("tokens/", include(urls))]
+    schema: dict[str, Any] = SchemaGenerator(patterns=patterns).get_schema(public=True)
+    assert not GENERATOR_STATS, GENERATOR_STATS._warn_cache
+    return schema
+
+
+def endpoints(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the operations by method and path."""
+    return {
+        f"{method.upper()} {path.removeprefix('/tokens/')}": operation
+        for path, operations in schema["paths"].items()
+        for method, operation in operations.items()
+    }
+
+
+def test_session_manages_and_a_token_knows_itself(api: dict[str, Any]) -> None:
+    for endpoint, operation in endpoints(api).items():
+        name = "accessToken" if " self/" in endpoint else "cookieAuth"
+        assert operation["security"] == [{name: []}]
+        assert operation["summary"]
+
+
+def test_secret_is_only_in_the_answers_to_create_and_rotate(api: dict[str, Any]) -> None:
+    schemas = api["components"]["schemas"]
+    assert [name for name in schemas if "secret" in schemas[name].get("properties", {})] == [
+        "AccessTokenSecret"
+    ]
+    reference = {"$ref": "#/components/schemas/AccessTokenSecret"}
+    revealing = ["POST ", "POST {id}/rotate/", "POST self/rotate/"]
+    assert [
+        endpoint
+        for endpoint, operation in endpoints(api).items()
+        for response in operation["responses"].values()
+        for content in response.get("content", {}).values()
+        if content["schema"] == reference
+    ] == revealing
+    assert json.dumps(api).count(reference["$ref"]) == len(revealing)
+
+
+def test_errors_are_described(api: dict[str, Any]) -> None:
+    found = {endpoint: [*operation["responses"]] for endpoint, operation in endpoints(api).items()}
+
+    assert found == {
+        "GET ": ["200", "400", "401", "403", "404"],
+        "POST ": ["201", "400", "401", "403"],
+        "GET {id}/": ["200", "401", "403", "404"],
+        "PATCH {id}/": ["200", "400", "401", "403", "404"],
+        "DELETE {id}/": ["204", "401", "403", "404"],
+        "POST {id}/rotate/": ["200", "400", "401", "403", "404", "409"],
+        "GET self/": ["200", "401", "403"],
+        "DELETE self/": ["204", "401", "403"],
+        "POST self/rotate/": ["200", "400", "401", "403", "409"],
+    }
+
+
+def test_errors_of_a_handler_of_the_site_are_not_described(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_settings, "EXCEPTION_HANDLER", lambda exc, context: None)
+
+    for operation in endpoints(schema_with("access_tokens.api.urls")).values():
+        assert len(operation["responses"]) == 1
+
+
+def test_rotation_that_is_off_is_not_described(version: str, settings: Settings) -> None:
+    assert "POST self/rotate/" not in endpoints(schema_with("access_tokens.api.urls"))
+
+    settings.ACCESS_TOKENS = {"ROTATION_OVERLAP": None, "SELF_ROTATION": True}
+    found = endpoints(schema_with("access_tokens.api.urls"))
+    assert not [endpoint for endpoint in found if "rotate" in endpoint]
+
+
+def test_names_of_the_site_do_not_clash(version: str, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+
+    class TokenSerializer(Serializer[Any]):
+        token = CharField()
+        state = ChoiceField(choices=["open", "closed"])
+        scopes = MultipleChoiceField(choices=["near", "far"])
+
+    class SiteViewSet(MeViewSet):
+        serializer_class = TokenSerializer
+
+    router = SimpleRouter()
+    router.register("me", SiteViewSet, basename="me")
+    urls: Any = (router.urls, "site")
+    patterns = [path("tokens/", include("access_tokens.api.urls")), path("", include(urls))]
+    schema = SchemaGenerator(patterns=patterns).get_schema(public=True)
+    assert not GENERATOR_STATS, GENERATOR_STATS._warn_cache
+    assert {"Token", "AccessToken", "StateEnum", "AccessTokenState"} <= schema["components"][
+        "schemas"
+    ].keys()
+
+
+def test_scopes_of_a_new_token_are_those_of_the_site(api: dict[str, Any]) -> None:
+    schemas = api["components"]["schemas"]
+
+    assert schemas["AccessTokenScope"]["enum"] == ["read", "write", "reports"]
+    assert schemas["AccessTokenScope"]["description"].endswith("* `reports`: Run reports")
+    # A token may have scopes that the site no longer has.
+    assert schemas["AccessToken"]["properties"]["scopes"]["items"] == {"type": "string"}
+
+
+def test_site_can_describe_its_subclass_itself(version: str) -> None:
+    class Own(TokenViewSet):
+        @extend_schema(summary="Ask for a token", responses={202: None})
+        def create(self, *args: Any, **kwargs: Any) -> Response:
+            raise NotImplementedError
+
+    operations = schema_of(Own)["paths"]["/me/"]
+    assert operations["post"]["summary"] == "Ask for a token"
+    assert [*operations["post"]["responses"]] == ["202"]
+    assert operations["get"]["summary"] == "List your tokens"
 
 
 # Sites without drf-spectacular.

@@ -56,15 +56,26 @@ class ScopesField(serializers.MultipleChoiceField):
         return value.split()
 
 
+class StateField(serializers.ChoiceField):
+    """The state of a token."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=list(State), **kwargs)
+
+
 class TokenSerializer(serializers.ModelSerializer[Token]):
     """A token without its secret."""
 
     scopes = ScopesField(read_only=True, allow_null=True)
-    state = serializers.ChoiceField(choices=list(State), read_only=True)
-    previous_partial = serializers.CharField(read_only=True)
-    previous_ends_at = serializers.DateTimeField(source="previous_end", read_only=True)
+    state = StateField(read_only=True)
+    previous_partial = serializers.CharField(read_only=True, allow_null=True)
+    previous_ends_at = serializers.DateTimeField(
+        source="previous_end", read_only=True, allow_null=True
+    )
 
     class Meta:
+        # The component of OpenAPI: a site may have a Token of its own.
+        ref_name = "AccessToken"
         model = Token
         fields: tuple[str, ...] = (
             "id",
@@ -88,6 +99,7 @@ class TokenSelfSerializer(TokenSerializer):
     user = serializers.CharField(source="user.get_username", read_only=True)
 
     class Meta(TokenSerializer.Meta):
+        ref_name = "AccessTokenSelf"
         fields = (*TokenSerializer.Meta.fields, "user")
         read_only_fields = fields
 
@@ -98,6 +110,7 @@ class TokenSecretSerializer(TokenSerializer):
     secret = serializers.SerializerMethodField()
 
     class Meta(TokenSerializer.Meta):
+        ref_name = "AccessTokenSecret"
         fields = (*TokenSerializer.Meta.fields, "secret")
         read_only_fields = fields
 
@@ -112,6 +125,7 @@ class TokenChangeSerializer(StrictMixin, serializers.ModelSerializer[Token]):
     scopes = ScopesField()
 
     class Meta:
+        ref_name = "AccessTokenChange"
         model = Token
         fields: tuple[str, ...] = ("name", "scopes")
 
@@ -141,6 +155,7 @@ class TokenCreateSerializer(TokenChangeSerializer):
     }
 
     class Meta(TokenChangeSerializer.Meta):
+        ref_name = "AccessTokenCreate"
         fields = (*TokenChangeSerializer.Meta.fields, "expires_at", "expires_in_days")
 
     def to_internal_value(self, data: Any) -> Any:
@@ -184,6 +199,9 @@ class TokenRotateSerializer(StrictMixin):
     end_previous_now = serializers.BooleanField(
         default=False, help_text=_("The old token may have leaked: stop it now")
     )
+
+    class Meta:
+        ref_name = "AccessTokenRotate"
 
     def update(self, token: Token, validated_data: dict[str, Any]) -> Token:
         self.secret = Token.objects.rotate(token, **validated_data)
