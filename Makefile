@@ -10,7 +10,7 @@ identity := $(strip $(PYTHON) $(DJANGO) $(DRF))
 driver := $(if $(filter postgres%,$(DATABASE_URL)),postgresql)$(if $(filter mysql%,$(DATABASE_URL)),mariadb)
 installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 
-.PHONY: help demo test test-browser bench pictures check wheel format messages clean
+.PHONY: help demo test test-browser test-schema bench pictures check wheel format messages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,13 +25,16 @@ test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_UR
 test-browser: $(installed) $(VENV)/.ready-browser ## Test the pages in Chromium
 	$(bin)/pytest tests/browser $(ARGS)
 
+test-schema: $(installed) $(VENV)/.ready-schema ## Test that the API keeps to its OpenAPI document
+	$(bin)/pytest tests/schema $(ARGS)
+
 pictures: $(installed) $(VENV)/.ready-browser ## Take the screenshots of the README
 	$(bin)/pytest tests/browser/pictures.py
 
 bench: $(installed) $(VENV)/.ready-bench ## Compare with the peers, on the same database (ARGS=--help)
 	@$(bin)/python manage.py bench --settings benchmarks.settings $(ARGS)
 
-check: $(installed) $(VENV)/.ready-browser ## Lint, check types, imports, migrations, settings and the wheel
+check: $(installed) $(VENV)/.ready-browser $(VENV)/.ready-schema ## Lint, check types, imports, migrations, settings and the wheel
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	find access_tokens example_project -name '*.html' -exec $(bin)/djade --check {} +

@@ -4,7 +4,8 @@ from django.contrib.auth.views import RedirectURLMixin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.generic import View
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
@@ -56,6 +57,7 @@ class MeView(APIView):
         return Response({"username": request.user.get_username(), "token": token})
 
 
+@extend_schema_view(post=extend_schema(responses={201: NoteSerializer, 400: OpenApiTypes.OBJECT}))
 class NoteListView(generics.ListCreateAPIView[Note]):
     """Your notes."""
 

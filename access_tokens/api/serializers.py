@@ -68,7 +68,7 @@ class TokenSerializer(serializers.ModelSerializer[Token]):
 
     scopes = ScopesField(read_only=True, allow_null=True)
     state = StateField(read_only=True)
-    previous_partial = serializers.CharField(read_only=True, allow_null=True)
+    previous_partial = serializers.CharField(read_only=True)
     previous_ends_at = serializers.DateTimeField(
         source="previous_end", read_only=True, allow_null=True
     )
