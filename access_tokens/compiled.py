@@ -87,10 +87,8 @@ class Plan(Generic[M]):
         row = list(row)
         for i, column in self.converted:
             # Asked for each row, since a converter may hold thread-local state.
-            for convert in (
-                *connection.ops.get_db_converters(column),
-                *column.get_db_converters(connection),
-            ):
+            converters = connection.ops.get_db_converters(column)
+            for convert in converters + column.get_db_converters(connection):
                 row[i] = convert(row[i], column, connection)
         instance = self.model.from_db(self.using, self.attnames, row[: len(self.attnames)])
         for populator in self.populators:

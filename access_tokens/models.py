@@ -147,7 +147,7 @@ class Token(models.Model):
         try:
             # The savepoint keeps a transaction of the caller usable.
             with transaction.atomic(using=using):
-                found = rows.update(**columns)
+                found = not columns or rows.update(**columns)
         except IntegrityError as refusal:
             if not is_about_name(refusal):
                 raise

@@ -21,7 +21,9 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
+from access_tokens.api.views import TokenViewSet
 from access_tokens.authentication import AccessTokenAuthentication
+from access_tokens.checks.links import DOCUMENTATION
 from access_tokens.checks.rest_framework import check_required_scopes
 from access_tokens.conf import DEFAULTS
 from access_tokens.decorators import required_scopes
@@ -29,6 +31,8 @@ from access_tokens.decorators import required_scopes
 OURS = "access_tokens.authentication.AccessTokenAuthentication"
 SESSION = "rest_framework.authentication.SessionAuthentication"
 
+# What Sphinx turns into a hyphen in the anchor of a heading.
+HYPHENS = str.maketrans("._", "--")
 SCOPES = {"read": "Read", "write": "Write", "reports": "Run reports"}
 
 
@@ -71,7 +75,11 @@ def frame(parser: Parser, token: Token) -> FrameNode:
 def found() -> dict[str, CheckMessage]:
     """Return what ``manage.py check`` says of this app, by id."""
     messages = [m for m in run_checks() if (m.id or "").startswith("access_tokens.")]
-    assert all(message.hint for message in messages)
+    for message in messages:
+        link = f" See {DOCUMENTATION}#{str(message.id).lower().translate(HYPHENS)}"
+        assert str(message.hint).endswith(link)
+        message.hint = str(message.hint).removesuffix(link)
+        assert message.hint
     by_id = {message.id or "": message for message in messages}
     assert len(by_id) == len(messages)
     return by_id
@@ -501,6 +509,40 @@ def route(settings: Settings, view: Any) -> None:
     """Let the site have ``view`` on two paths, and ``SCOPES``."""
     settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
     settings.ROOT_URLCONF = (path("a/", view), path("b/", include(([path("c/", view)], "b"))))
+
+
+@pytest.mark.parametrize(
+    ("classes", "is_found"),
+    [
+        ([AccessTokenAuthentication, SessionAuthentication], False),
+        ([SessionAuthentication, KeywordAuthentication], False),
+        ([AccessTokenAuthentication], True),
+        ([SessionAuthentication], True),
+        ([], True),
+        (None, True),
+    ],
+)
+def test_api_needs_a_class_for_users_and_one_for_tokens(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, classes: Any, is_found: bool
+) -> None:
+    settings.ACCESS_TOKENS = {}
+    monkeypatch.setattr(TokenViewSet, "authentication_classes", classes)
+    settings.ROOT_URLCONF = (path("a/", include("access_tokens.api.urls")),)
+
+    assert list(found()) == (["access_tokens.W006"] if is_found else [])
+
+
+def test_scopes_of_an_endpoint_that_refuses_tokens_do_not_matter(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+    settings.ROOT_URLCONF = (path("a/", TokenViewSet.as_view({"get": "list"})),)
+    monkeypatch.setattr(TokenViewSet, "required_scopes", ["nothing"])
+    assert list(found()) == []
+
+    view = TokenViewSet.as_view({"get": "retrieve_self"}, is_for_token=True)
+    settings.ROOT_URLCONF = (path("a/", view),)
+    assert list(found()) == ["access_tokens.E019"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from access_tokens.conf import DEFAULTS
 from access_tokens.exceptions import Reason
 from access_tokens.templatetags.access_tokens import register
 
-from .docs import DOCS
+from .docs import DOCS, PAGES
 
 PACKAGE = Path(access_tokens.__file__).parent
 # Only code counts, since prose can use a word like "unknown" in another sense.
@@ -83,7 +84,7 @@ def test_documentation_has_the_name(kind: str, name: str) -> None:
 @pytest.mark.parametrize("kind", ["setting", "check", "css", "command"])
 def test_documentation_has_no_unknown_name(kind: str) -> None:
     patterns = {
-        "setting": r"^\| `([A-Z_]+)`",
+        "setting": r"^### `([A-Z_]+)`$",
         "check": r"access_tokens\.[EW]\d{3}",
         "css": r"`(--at-[a-z-]+)`",
         "command": r"manage\.py (\w*access_token\w*)",
@@ -91,3 +92,23 @@ def test_documentation_has_no_unknown_name(kind: str) -> None:
 
     said = set(re.findall(patterns[kind], DOCS, re.MULTILINE))
     assert said <= {name for known, name in names() if known == kind}
+
+
+def section(page: str, name: str) -> str:
+    """Return what the page says under the heading of the name."""
+    (found,) = re.findall(rf"^### `{re.escape(name)}`\n\n(.*?)\n(?=#|\Z)", PAGES[page], re.S | re.M)
+    return str(found)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_setting_has_a_section_with_type_default_and_meaning(name: str) -> None:
+    first, *meaning = section("settings", name).split("\n\n")
+    (default,) = re.findall(r"^Type: .* Default: `(.*)`$", first)
+    value = eval(default, {"timedelta": timedelta})  # noqa: S307  # the documentation's own code
+    assert value == (list(DEFAULTS[name]) if isinstance(DEFAULTS[name], tuple) else DEFAULTS[name])
+    assert meaning
+
+
+@pytest.mark.parametrize("number", sorted(check_ids()))
+def test_check_has_a_section_to_which_its_hint_can_link(number: str) -> None:
+    assert section("checks", number)

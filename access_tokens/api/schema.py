@@ -96,7 +96,7 @@ def move_scopes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
 class TokenStateField(OpenApiSerializerFieldExtension):
     """A component of its own, whatever other fields are called ``state``."""
 
-    target_class = "access_tokens.api.serializers.StateField"
+    target_class = "access_tokens.api.fields.StateField"
 
     def get_name(self) -> str:
         return "AccessTokenState"
@@ -106,7 +106,7 @@ class TokenStateField(OpenApiSerializerFieldExtension):
 
 
 class TokenScopesField(OpenApiSerializerFieldExtension):
-    target_class = "access_tokens.api.serializers.ScopesField"
+    target_class = "access_tokens.api.fields.ScopesField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         if direction == "response":

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
@@ -16,7 +15,9 @@ from ..crypto import Secret
 from ..limits import LONGEST_EXPIRY, default_expiration, end_of_day, may_live_forever
 from ..models import Token
 from ..querysets import State
-from ..scopes import join_scopes
+from .fields import ExpirationField, ScopesField, StateField
+
+EXPIRATIONS: Final = {"expires_at", "expires_in_days"}
 
 
 class StrictMixin(serializers.Serializer):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -36,31 +37,6 @@ class StrictMixin(serializers.Serializer):  # type: ignore[type-arg]  # generic 
                     {name: [ErrorDetail(str(text), "unknown_field")] for name in unknown}
                 )
         return super().to_internal_value(data)
-
-
-class ScopesField(serializers.MultipleChoiceField):
-    """The names of scopes, a list. The value is what the token stores."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=list(conf.SCOPES.items()), **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, list):
-            self.fail("not_a_list", input_type=type(data).__name__)
-        try:
-            return join_scopes([str(name) for name in data])
-        except DjangoValidationError as error:
-            raise DjangoValidationError(error.error_dict["scopes"]) from None
-
-    def to_representation(self, value: str) -> list[str]:  # type: ignore[override]  # as above
-        return value.split()
-
-
-class StateField(serializers.ChoiceField):
-    """The state of a token."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=list(State), **kwargs)
 
 
 class TokenSerializer(serializers.ModelSerializer[Token]):
@@ -102,6 +78,10 @@ class TokenSelfSerializer(TokenSerializer):
         ref_name = "AccessTokenSelf"
         fields = (*TokenSerializer.Meta.fields, "user")
         read_only_fields = fields
+
+    def to_representation(self, token: Token) -> dict[str, Any]:
+        # It is in use, whenever it was used before.
+        return super().to_representation(token) | {"state": State.ACTIVE.value}
 
 
 class TokenSecretSerializer(TokenSerializer):
@@ -145,7 +125,8 @@ class TokenCreateSerializer(TokenChangeSerializer):
 
     secret: Secret
 
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    scopes = ScopesField(initial=["read"])
+    expires_at = ExpirationField(required=False, allow_null=True)
     expires_in_days = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=LONGEST_EXPIRY
     )
@@ -158,17 +139,22 @@ class TokenCreateSerializer(TokenChangeSerializer):
         ref_name = "AccessTokenCreate"
         fields = (*TokenChangeSerializer.Meta.fields, "expires_at", "expires_in_days")
 
+    def get_initial(self) -> dict[str, Any]:
+        # The JSON that the browsable API suggests must not have both.
+        initial = super().get_initial()
+        return {name: value for name, value in initial.items() if name not in EXPIRATIONS}
+
     def to_internal_value(self, data: Any) -> Any:
         if is_html_input(data):
             # A form sends every field.
-            empty = {"expires_at", "expires_in_days"} - {name for name in data if data[name]}
             data = data.copy()
-            for name in empty:
-                data.pop(name, None)
+            for name in EXPIRATIONS:
+                if not data.get(name):
+                    data.pop(name, None)
         return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        given = attrs.keys() & {"expires_at", "expires_in_days"}
+        given = attrs.keys() & EXPIRATIONS
         if len(given) == 2:
             self.fail("one_expiration")
         days = attrs.pop("expires_in_days", None)

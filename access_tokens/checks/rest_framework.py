@@ -10,9 +10,11 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from ..conf import AUTHENTICATION_CLASS, authentication_classes, conf, own_class
 from ..scopes import accepts_tokens, api_views, attribute_of, required_scopes_of
+from .links import documented
 from .settings import check_settings
 
 
+@documented
 def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
     """Check that DRF asks this app, and asks it first."""
     if not apps.is_installed("rest_framework"):
@@ -40,6 +42,7 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
+@documented
 def check_api(**kwargs: Any) -> list[CheckMessage]:
     """Check that each endpoint of ``access_tokens.api`` has an authentication class that it takes."""
     try:
@@ -50,7 +53,7 @@ def check_api(**kwargs: Any) -> list[CheckMessage]:
     for view in views:
         is_for_token = attribute_of(view, "is_for_token")
         if is_for_token is not None:
-            authenticators = attribute_of(view, "authentication_classes")
+            authenticators = attribute_of(view, "authentication_classes") or ()
             is_usable = any((own_class(cls) is not None) == is_for_token for cls in authenticators)
             name = f"{view.cls.__module__}.{view.cls.__qualname__}"
             classes[name] = classes.get(name, True) and is_usable
@@ -66,6 +69,7 @@ def check_api(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@documented
 def check_required_scopes(**kwargs: Any) -> list[CheckMessage]:
     """Check what the views that accept access tokens say in ``required_scopes``."""
     if check_settings() or not conf.SCOPES:

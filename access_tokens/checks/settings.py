@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from ..conf import DEFAULTS, conf, user_settings
 from ..crypto import PREFIX_PATTERN
 from ..limits import LONGEST_EXPIRY
+from .links import documented
 
 # A scope-token of OAuth (RFC 6749, 3.3).
 SCOPE_PATTERN = r"[\x21\x23-\x5B\x5D-\x7E]+"
@@ -110,6 +111,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
 }
 
 
+@documented
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check each key of ``ACCESS_TOKENS`` and its value."""
     configured = user_settings()

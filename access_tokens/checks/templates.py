@@ -9,6 +9,7 @@ from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import get_template
 
 from ..conf import conf
+from .links import documented
 from .settings import check_settings
 
 # A word, since a base template may escape or shorten what it shows.
@@ -16,6 +17,7 @@ CONTENT = "contentofthepage"
 PAGE = f"{{% extends at_base_template %}}{{% block content %}}{CONTENT}{{% endblock %}}"
 
 
+@documented
 def check_base_template(**kwargs: Any) -> list[CheckMessage]:
     """Check that ``BASE_TEMPLATE`` can be loaded and shows the block that the pages fill."""
     if any(message.is_serious() for message in check_settings()):

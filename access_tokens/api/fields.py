@@ -1,0 +1,50 @@
+"""The fields for what the fields of DRF don't know: scopes and expirations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+
+from ..conf import conf
+from ..querysets import State
+from ..scopes import join_scopes
+
+
+class ScopesField(serializers.MultipleChoiceField):
+    """The names of scopes, a list. The value is what the token stores."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=list(conf.SCOPES.items()), **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, list):
+            self.fail("not_a_list", input_type=type(data).__name__)
+        try:
+            return join_scopes([str(name) for name in data])
+        except ValidationError as error:
+            raise ValidationError(error.error_dict["scopes"]) from None
+
+    def to_representation(self, value: str) -> list[str]:  # type: ignore[override]  # as above
+        return value.split()
+
+
+class StateField(serializers.ChoiceField):
+    """The state of a token."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=list(map(str, State)), **kwargs)
+
+
+class ExpirationField(serializers.DateTimeField):
+    """A time that can be stored, which is in UTC whatever the time zone of the site."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        try:
+            value = super().enforce_timezone(value)
+            value.astimezone(UTC)
+        except OverflowError:
+            self.fail("overflow")
+        return value
