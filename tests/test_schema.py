@@ -356,6 +356,14 @@ def test_site_can_describe_its_subclass_itself(version: str) -> None:
     assert operations["get"]["summary"] == "List your tokens"
 
 
+def test_site_can_leave_an_action_out(version: str) -> None:
+    class Own(TokenViewSet):
+        rotate: Any = None
+        serializer_classes: Any = {}
+
+    assert "/me/{id}/rotate/" not in schema_of(Own)["paths"]
+
+
 # Sites without drf-spectacular.
 
 

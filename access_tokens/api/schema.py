@@ -149,15 +149,16 @@ class TokenViews(OpenApiViewExtension):
                 ]
 
         for name, describe in operations(view).items():
+            method = getattr(view, name)
             # What a site says of its subclass takes precedence.
-            if "schema" not in getattr(getattr(view, name), "kwargs", {}):
+            if method is not None and "schema" not in getattr(method, "kwargs", {}):
                 describe(isolate_view_method(Described, name))
         return Described
 
 
 def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
     token, secret = view.serializer_class, view.secret_serializer_class
-    token_in_use = view.serializer_classes["retrieve_self"]
+    token_in_use = view.serializer_classes.get("retrieve_self", token)
     never = conf.ROTATION_OVERLAP is None
     return {
         "list": operation(
