@@ -61,10 +61,14 @@ def may_live_forever() -> bool:
 
 def validate_expiration(expires_at: datetime | None) -> None:
     """Raise ``ValidationError`` for an expiration that is past or later than the site allows."""
-    latest = latest_expiration()
+    limit = conf.MAX_EXPIRY_DAYS
+    if expires_at is None and limit is None:
+        return
+    # Without a limit of the site there's still this one, because dates near the year 9999 overflow.
+    days = limit or LONGEST_EXPIRY
     if expires_at is not None and expires_at <= timezone.now():
         error = ValidationError(_("The expiration must be in the future."), code="past")
-    elif latest is not None and (expires_at is None or expires_at > latest):
+    elif expires_at is None or expires_at > end_of_day(days):
         error = ValidationError(
             ngettext_lazy(
                 "The token must expire within %(days)d day.",
@@ -72,7 +76,7 @@ def validate_expiration(expires_at: datetime | None) -> None:
                 "days",
             ),
             code="max_expiry",
-            params={"days": conf.MAX_EXPIRY_DAYS},
+            params={"days": days},
         )
     else:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from . import crypto
 from .conf import conf
-from .limits import end_of_day, latest_expiration, validate_expiration
+from .limits import LONGEST_EXPIRY, end_of_day, latest_expiration, validate_expiration
 
 if TYPE_CHECKING:
     from .models import Token
@@ -77,12 +77,14 @@ def same_lifetime(token: Token, now: datetime) -> datetime | None:
     if token.expires_at is None:
         return latest
     start = token.rotated_at or token.created_at
-    last_day = template_localtime(token.expires_at)
-    if last_day.time() == time.max:
+    lifetime = token.expires_at - start
+    if lifetime > timedelta(days=LONGEST_EXPIRY):
+        expires_at = end_of_day(LONGEST_EXPIRY)
+    elif (last_day := template_localtime(token.expires_at)).time() == time.max:
         # The end of a day, as the form offers it.
         expires_at = end_of_day((last_day.date() - template_localtime(start).date()).days)
     else:
-        expires_at = now + (token.expires_at - start)
+        expires_at = now + lifetime
     return expires_at if latest is None else min(expires_at, latest)
 
 

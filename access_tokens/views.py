@@ -20,6 +20,7 @@ from .limits import creation_error, may_create
 from .mixins import OwnTokensMixin, ReturnMixin, RevealMixin
 from .models import Token
 from .querysets import TokenQuerySet
+from .templatetags.access_tokens import access_tokens_url
 
 JUST_CREATED = timedelta(minutes=1)
 
@@ -109,6 +110,14 @@ class TokenDeleteView(ReturnMixin, DeleteView):  # type: ignore[type-arg]  # as 
 
     def get_page_title(self) -> str:
         return gettext("Delete “%(name)s”?") % {"name": self.object.name}
+
+    def get_default_redirect_url(self) -> str:
+        """Return the URL, in which ``{name}`` and so on is of the token, as in Django's view."""
+        url = super().get_default_redirect_url()
+        if "object" in vars(self):
+            return url.format(**vars(self.object))
+        # A token that is gone has no name.
+        return url if "{" not in url else access_tokens_url(self.request, "list")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:

@@ -33,7 +33,7 @@ from .factories import KnownToken, TokenFactory, UserFactory
 from .html import Page, text
 
 LIST = "/admin/access_tokens/token/"
-NOTHING_SAVED = "Nothing was saved, because something changed at the same moment. Try again."
+NOTHING_SAVED = "Nothing was saved, because something changed at the same time. Try again."
 ADD = f"{LIST}add/"
 BUTTONS = ["_save", "_addanother", "_continue", "_saveasnew", "_popup"]
 

@@ -91,7 +91,9 @@ def test_nobody_gets_in_where_anonymous_is_none(token: KnownToken, settings: Set
 
 
 @pytest.mark.urls("tests.api_sites")
-@pytest.mark.parametrize("root", ["open", "users/1/tokens", "forgetful", "middleware", "1/tokens"])
+@pytest.mark.parametrize(
+    "root", ["open", "users/1/tokens", "forgetful", "header", "middleware", "1/tokens"]
+)
 def test_token_manages_nothing_through_a_changed_viewset(token: KnownToken, root: str) -> None:
     calls = paths(f"/{root}/", token)
 
@@ -251,6 +253,7 @@ BODIES = [
     b'{"name": "x", "expires_at": "0001-01-01T00:00:00+14:00", "scopes": ["read"]}',
     b'{"name": "x", "expires_at": "\\u0000", "scopes": ["read"]}',
     b'{"name": "x", "expires_at": {}, "scopes": ["read"]}',
+    b'{"name": "x", "expires_at": "x", "scopes": ["read"]}',
     b'{"end_previous_now": "\\ud800"}', b'{"end_previous_now": []}',
 ]  # fmt: skip
 TYPES = [
@@ -349,6 +352,7 @@ def test_browsable_api_shows_a_secret_once(session: Client, token: KnownToken) -
     new = Token.objects.latest("pk")
     start = new.partial.partition("…")[0]
     assert created.count(start) == 2  # the partial and the secret
+    assert 'name="expires_in_days"' in created  # the form for another one
     assert Token.objects.get(pk=new.pk).expires_at is not None
     assert html(session, "get", API).count(start) == 1
 

@@ -251,6 +251,32 @@ def test_default_expiration_must_be_offered(settings: Settings, configured: dict
     assert list(found()) == ["access_tokens.E009"]
 
 
+@pytest.mark.parametrize(("days", "named"), [([30, 60, 90], "60, 90"), ([30, 7, None], "None")])
+def test_offered_expiration_should_be_within_the_limit(
+    settings: Settings, days: list[int | None], named: str
+) -> None:
+    settings.ACCESS_TOKENS = {"EXPIRY_DAYS": days, "EXPIRY_DEFAULT_DAYS": 30, "MAX_EXPIRY_DAYS": 30}
+
+    assert f"has {named}, which is more" in found()["access_tokens.W010"].msg
+
+
+@pytest.mark.parametrize(
+    "configured",
+    [
+        {"MAX_EXPIRY_DAYS": 30},
+        {"EXPIRY_DAYS": [7, 30], "EXPIRY_DEFAULT_DAYS": 30, "MAX_EXPIRY_DAYS": 30},
+        {"EXPIRY_DAYS": [], "MAX_EXPIRY_DAYS": 30},
+        {"EXPIRY_DAYS": [90, None]},
+    ],
+)
+def test_expirations_that_fit_the_limit_pass(
+    settings: Settings, configured: dict[str, Any]
+) -> None:
+    settings.ACCESS_TOKENS = configured
+
+    assert "access_tokens.W010" not in found()
+
+
 # The base template.
 
 

@@ -1,5 +1,7 @@
+import re
 import runpy
 import socket
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from unittest import mock
@@ -175,28 +177,100 @@ def test_error_endpoint_fails(api: APIClient) -> None:
     assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def test_demo_creates_its_users_once_and_serves() -> None:
+# The demo.
+
+
+@pytest.fixture
+def demo() -> Iterator[mock.Mock]:
+    """Run the demo without serving."""
     with mock.patch("example_project.management.commands.demo.call_command") as called:
         call_command("demo", 0)
-        call_command("demo", 0)
-
-    assert called.mock_calls[-1] == mock.call("runserver", "127.0.0.1:0", use_reloader=False)
-    staff = dict(User.objects.values_list("username", "is_staff"))
-    assert staff == {"demo": False, "admin": True}
+        yield called
 
 
-def test_demo_says_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
-    with mock.patch("example_project.management.commands.demo.call_command"):
-        call_command("demo", 0)
+def test_demo_serves(demo: mock.Mock) -> None:
+    assert demo.mock_calls[-1] == mock.call("runserver", "127.0.0.1:0", use_reloader=False)
 
+
+def test_demo_says_how_to_start(capsys: pytest.CaptureFixture[str], demo: mock.Mock) -> None:
     output = capsys.readouterr().out
-    assert "/account/tokens/" in output
-    assert "log in as demo, password demo" in output
+    assert "http://127.0.0.1:0/" in output
+    for user in User.objects.all():
+        assert re.search(rf"^  {user.username} +{user.username} ", output, re.MULTILINE)
+        assert user.check_password(user.username)
     assert "curl -H" in output
 
 
-def test_demo_names_a_busy_port() -> None:
+@pytest.mark.parametrize("username", ["ada", "demo", "admin"])
+@pytest.mark.usefixtures("demo")
+def test_one_click_logs_a_visitor_in(client: Client, username: str) -> None:
+    home = Page(client.get("/"))
+    (form,) = (
+        {field.get("name"): field.get("value") for field in form.iterfind(".//input")}
+        for form in home.all("form[@action='/account/login/']")
+        if form.find(f".//input[@value='{username}']") is not None
+    )
+
+    response = client.post("/account/login/", form, follow=True)
+
+    assert response.status_code == HTTPStatus.OK
+    assert response.wsgi_request.user.get_username() == username
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "Never",
+        "3 minutes ago",
+        "Expires in 3 days",
+        "Expired",
+        "No expiration",
+        "Unused for 234 days",
+        "works until the new one is used",
+        r"works until \w+\. \d+, ",
+        "Full access",
+        "Run reports",
+    ],
+)
+@pytest.mark.usefixtures("demo")
+def test_demo_shows_a_token_in_the_state(client: Client, settings: Settings, state: str) -> None:
+    settings.ACCESS_TOKENS = {
+        "SCOPES": {"read": "Read", "write": "Read and write", "reports": "Run reports"}
+    }
+    client.force_login(User.objects.get(username="ada"))
+
+    assert re.search(state, Page(client.get("/account/tokens/")).text("table"))
+
+
+def test_demo_has_a_user_without_a_token(demo: mock.Mock) -> None:
+    assert not Token.objects.filter(user__username="demo").exists()
+
+
+def test_next_demo_renews_the_tokens_of_the_demo_alone(demo: mock.Mock) -> None:
+    Token.objects.all().update(last_used_at=None)
+    ada = User.objects.get(username="ada")
+    mine, _ = ada.access_tokens.create_token(name="mine")
+    names = set(ada.access_tokens.values_list("name", flat=True))
+
+    call_command("demo", 0)
+
+    assert set(ada.access_tokens.values_list("name", flat=True)) == names
+    assert ada.access_tokens.filter(pk=mine.pk).exists()
+    assert ada.access_tokens.exclude(last_used_at=None).exists()
+    assert User.objects.count() == 3
+
+
+def test_demo_names_a_busy_port_and_a_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(CommandError, match=f"Port {port} is in use"):
+        with pytest.raises(CommandError, match=f"Port {port} is in use") as refused:
             call_command("demo", port)
+    free = int(str(refused.value).rpartition("=")[2])
+    assert free != port
+    socket.create_server(("127.0.0.1", free)).close()
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_demo_refuses_what_is_no_port(port: int) -> None:
+    with pytest.raises(CommandError, match=r"not allowed.* PORT=\d+$"):
+        call_command("demo", port=port)

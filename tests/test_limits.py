@@ -66,6 +66,13 @@ def test_any_expiration_is_allowed_without_a_limit(user: User) -> None:
 
 
 @at_now
+@pytest.mark.parametrize("expires_at", [NOW + 36_501 * DAY, datetime.max.replace(tzinfo=UTC)])
+def test_expiration_is_not_near_the_end_of_the_calendar(user: User, expires_at: datetime) -> None:
+    with pytest.raises(ValidationError, match="must expire within 36500 days"):
+        Token.objects.create_token(user=user, name="x", expires_at=expires_at)
+
+
+@at_now
 @pytest.mark.parametrize("lifetime", [None, 90 * DAY])
 def test_rotation_keeps_the_lifetime_within_the_limit(
     user: User, settings: Settings, lifetime: timedelta | None

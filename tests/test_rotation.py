@@ -10,12 +10,13 @@ from django.db import connection, connections
 from django.dispatch import Signal
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from access_tokens.crypto import Secret, digest_secret, partial
 from access_tokens.exceptions import Reason, TokenRejected
 from access_tokens.last_used import record_use
-from access_tokens.limits import end_of_day
+from access_tokens.limits import LONGEST_EXPIRY, end_of_day
 from access_tokens.models import Token
 from access_tokens.signals import token_rotated
 
@@ -93,6 +94,17 @@ def test_rotated_token_lives_as_long_as_it_was_made_for(
 
     token.refresh_from_db()
     assert token.expires_at == (None if lifetime is None else NOW + HOUR + lifetime)
+
+
+@pytest.mark.parametrize("time_zone", ["UTC", "Asia/Tokyo"])
+def test_lifetime_that_reaches_the_end_of_the_calendar_is_cut(
+    clock: Any, token: KnownToken, time_zone: str
+) -> None:
+    Token.objects.update(expires_at=datetime.max.replace(tzinfo=UTC))
+
+    with timezone.override(time_zone):
+        Token.objects.rotate(token)
+        assert token.expires_at == end_of_day(LONGEST_EXPIRY)
 
 
 @pytest.mark.parametrize("hour", [0, 23])

@@ -850,7 +850,7 @@ def test_limit_is_enforced_for_the_one_who_is_logged_in(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("one_at_most")
-def test_token_that_is_made_in_the_same_moment_counts(
+def test_token_that_is_made_at_the_same_time_counts(
     client: Client, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class SlowForm(TokenForm):
@@ -1179,6 +1179,24 @@ def test_delete_view_can_be_subclassed(token: KnownToken) -> None:
     assert Page(serve(View, "get", token.user, pk=token.pk)).title == "Revoke laptop?"
     assert serve(View, "post", token.user, pk=token.pk)["Location"] == "/"
     assert not Token.objects.exists()
+
+
+def test_success_url_of_the_delete_view_has_the_fields_of_the_token(token: KnownToken) -> None:
+    class View(TokenDeleteView):
+        success_url = "/gone/{name}/"
+
+    assert serve(View, "post", token.user, pk=token.pk)["Location"] == "/gone/laptop/"
+    # A second time, the token has no fields.
+    assert serve(View, "post", token.user, pk=token.pk)["Location"] == LIST
+
+
+def test_success_url_of_the_delete_view_has_no_digest(token: KnownToken) -> None:
+    class View(TokenDeleteView):
+        success_url = "/gone/{digest}/"
+
+    with pytest.raises(KeyError, match="digest"):
+        serve(View, "post", token.user, pk=token.pk)
+    assert Token.objects.exists()
 
 
 def test_view_needs_a_user_who_is_logged_in(token: KnownToken) -> None:

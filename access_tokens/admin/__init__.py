@@ -133,7 +133,7 @@ class TokenAdminMixin(RotationAdminMixin):
             return view(request, *args)
         except Conflict as conflict:
             logger.warning("The admin saved nothing. %s", conflict)
-            text = _("Nothing was saved, because something changed at the same moment. Try again.")
+            text = _("Nothing was saved, because something changed at the same time. Try again.")
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -39,12 +39,10 @@ class StateField(serializers.ChoiceField):
 
 
 class ExpirationField(serializers.DateTimeField):
-    """A time that can be stored, which is in UTC whatever the time zone of the site."""
+    """A time, also one that has no equivalent in UTC, which is refused."""
 
     def enforce_timezone(self, value: datetime) -> datetime:
         try:
-            value = super().enforce_timezone(value)
-            value.astimezone(UTC)
+            return super().enforce_timezone(value)
         except OverflowError:
             self.fail("overflow")
-        return value

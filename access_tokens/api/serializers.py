@@ -140,7 +140,8 @@ class TokenCreateSerializer(TokenChangeSerializer):
         fields = (*TokenChangeSerializer.Meta.fields, "expires_at", "expires_in_days")
 
     def get_initial(self) -> dict[str, Any]:
-        # The JSON that the browsable API suggests must not have both.
+        # The JSON that the browsable API suggests must not have both, and its form can't show what
+        # is no date.
         initial = super().get_initial()
         return {name: value for name, value in initial.items() if name not in EXPIRATIONS}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
-from rest_framework import mixins, serializers, status
+from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
@@ -128,16 +128,14 @@ class TokenViewSet(
         confirm_secret(token)
         return self.reveal(status.HTTP_200_OK, token, expires_at=exact_lifetime(token))
 
-    def reveal(self, status: int, token: Token | None = None, **values: Any) -> Response:
+    def reveal(self, code: int, token: Token | None = None, **values: Any) -> Response:
         """Create or rotate a token, and return it with its secret, here and nowhere else."""
         serializer = self.save(token, **values)
-        return Response(self.represent(serializer.instance, serializer.secret), status=status)
+        return Response(self.represent(serializer.instance, serializer.secret), status=code)
 
     def save(self, token: Token | None, *, partial: bool = False, **values: Any) -> Any:
         serializer: Any = self.get_serializer(token, data=self.request.data, partial=partial)
-        if not serializer.is_valid():
-            # Without the serializer, as below.
-            raise serializers.ValidationError(dict(serializer.errors))
+        serializer.is_valid(raise_exception=True)
         serializer.save(**values)
         return serializer
 

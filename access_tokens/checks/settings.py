@@ -124,7 +124,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     errors = [*unknown_keys(configured), *wrong_values(configured)]
-    return errors or [*unlisted_default(), *unknown_url()]
+    return errors or [*unlisted_default(), *days_beyond_the_limit(), *unknown_url()]
 
 
 def unknown_keys(configured: Collection[Any]) -> Iterator[CheckMessage]:
@@ -154,6 +154,20 @@ def unlisted_default() -> Iterator[CheckMessage]:
             "which is not among ACCESS_TOKENS['EXPIRY_DAYS'].",
             hint=f"Choose one of {', '.join(map(repr, conf.EXPIRY_DAYS))}.",
             id="access_tokens.E009",
+        )
+
+
+def days_beyond_the_limit() -> Iterator[CheckMessage]:
+    limit = conf.MAX_EXPIRY_DAYS
+    if limit is None or "EXPIRY_DAYS" not in user_settings():
+        return
+    beyond = [days for days in conf.EXPIRY_DAYS if days is None or days > limit]
+    if beyond:
+        yield Warning(
+            f"ACCESS_TOKENS['EXPIRY_DAYS'] has {', '.join(map(repr, beyond))}, which is more than "
+            f"ACCESS_TOKENS['MAX_EXPIRY_DAYS'], {limit}.",
+            hint=f"The form offers {limit} days instead. Take out what is more.",
+            id="access_tokens.W010",
         )
 
 

@@ -138,12 +138,12 @@ def token_scopes(token: Token) -> SafeString:
 
 
 @register.filter
-def time_ago(moment: datetime) -> str:
+def time_ago(time: datetime) -> str:
     """Return how long ago that was, in its largest unit: "2 hours ago"."""
     now = timezone.now()
-    if now - moment < timedelta(minutes=1):
+    if now - time < timedelta(minutes=1):
         return gettext("Just now")
-    return timesince(moment, now, time_strings=UNITS_AGO, depth=1)
+    return timesince(time, now, time_strings=UNITS_AGO, depth=1)
 
 
 @register.inclusion_tag("access_tokens/_user_table.html", takes_context=True)
