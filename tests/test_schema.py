@@ -371,3 +371,15 @@ def test_nothing_is_imported_where_drf_spectacular_is_missing() -> None:
     command = [sys.executable, "-W", "error", "-c", WITHOUT_SPECTACULAR]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     assert result.returncode == 0, result.stderr
+
+
+def test_nothing_is_imported_where_drf_spectacular_is_not_installed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "access_tokens.api.schema")
+
+    settings.INSTALLED_APPS = [
+        app for app in settings.INSTALLED_APPS if not app.startswith("drf_spectacular")
+    ]
+
+    assert "access_tokens.api.schema" not in sys.modules
