@@ -10,7 +10,7 @@ identity := $(strip $(PYTHON) $(DJANGO) $(DRF))
 driver := $(if $(filter postgres%,$(DATABASE_URL)),postgresql)$(if $(filter mysql%,$(DATABASE_URL)),mariadb)
 installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 
-.PHONY: help demo test test-browser test-schema bench pictures check dist wheel sdist format messages clean
+.PHONY: help demo docs test test-browser test-schema bench pictures check dist wheel sdist format messages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,9 @@ help: ## List the targets
 demo: export SCOPES ?= 1
 demo: $(installed) ## Serve the example project (PORT=8000 SCOPES=1)
 	@$(bin)/python manage.py demo $(PORT)
+
+docs: $(installed) $(VENV)/.ready-docs ## Build the documentation into docs/_build
+	$(bin)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet docs docs/_build
 
 # On a server, some tests measure how connections affect each other, so they don't run in parallel.
 test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_URL
@@ -88,7 +91,7 @@ messages: $(installed) ## Update and compile the translations
 	$(bin)/python -m scripts.messages
 
 clean: ## Remove everything that the other targets create
-	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache db.sqlite3 dist
+	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache db.sqlite3 dist docs/_build
 
 # The environment is out of date when pyproject.toml is newer, or PYTHON, DJANGO or DRF has changed.
 ifneq ($(shell cat $(ready) 2>/dev/null),$(identity))

@@ -28,6 +28,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "SELF_ROTATION": False,
     "SCOPES": {},
     "EMAIL_ON_CREATION": False,
+    "REJECTION_RATE": None,
 }
 
 
@@ -53,6 +54,7 @@ class Settings:
     SELF_ROTATION: bool
     SCOPES: Mapping[str, _StrOrPromise]
     EMAIL_ON_CREATION: bool
+    REJECTION_RATE: str | None
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -632,6 +633,23 @@ def test_self_rotation_loses_against_another_one(
 
     assert (response.status_code, response.json()) == (409, "conflict")
     assert Token.objects.verify(secrets[0])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("atomic", [False, True])
+def test_self_rotation_keeps_the_secret_that_asked_for_it(
+    token: KnownToken, self_rotation: None, monkeypatch: pytest.MonkeyPatch, atomic: bool
+) -> None:
+    """It is in use, though in a transaction that may not be written yet."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", atomic)
+    second = Token.objects.rotate(token)
+
+    answer = Client(headers={"Authorization": f"Bearer {second}"}).post(f"{SELF}rotate/").json()
+
+    assert Token.objects.get().previous_ends_at is None
+    assert Token.objects.verify(second).by_previous_secret
+    assert not Token.objects.verify(answer["secret"]).by_previous_secret
+    assert client_of(token).get(SELF).status_code == 401
 
 
 # MAY_CREATE.

@@ -12,6 +12,7 @@ from django.template.base import Parser, Token
 from django.urls import clear_url_caches, include, path, resolve, reverse_lazy
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
+from docutils.nodes import make_id  # type: ignore[import-untyped]  # it has none
 from pytest_django import Settings
 from rest_framework import decorators
 from rest_framework.authentication import SessionAuthentication
@@ -31,8 +32,6 @@ from access_tokens.decorators import required_scopes
 OURS = "access_tokens.authentication.AccessTokenAuthentication"
 SESSION = "rest_framework.authentication.SessionAuthentication"
 
-# What Sphinx turns into a hyphen in the anchor of a heading.
-HYPHENS = str.maketrans("._", "--")
 SCOPES = {"read": "Read", "write": "Write", "reports": "Run reports"}
 
 
@@ -76,7 +75,8 @@ def found() -> dict[str, CheckMessage]:
     """Return what ``manage.py check`` says of this app, by id."""
     messages = [m for m in run_checks() if (m.id or "").startswith("access_tokens.")]
     for message in messages:
-        link = f" See {DOCUMENTATION}#{str(message.id).lower().translate(HYPHENS)}"
+        # Sphinx makes the anchors of headings by this function.
+        link = f" See {DOCUMENTATION}#{make_id(str(message.id))}"
         assert str(message.hint).endswith(link)
         message.hint = str(message.hint).removesuffix(link)
         assert message.hint
@@ -194,6 +194,22 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         [True, 1, [], "", "auth", "nowhere.rule", "django.contrib.auth.nothing", "os.sep"],
     ),
     "SELF_ROTATION": ("E021", [False, True], [None, 1, "on"]),
+    "REJECTION_RATE": (
+        "E023",
+        [None, "1/s", "100/min", "5000/hour", "10/day"],
+        [
+            "",
+            "100",
+            100,
+            "0/min",
+            "-1/min",
+            "1.5/min",
+            "100/week",
+            "100/5m",
+            "100/min\n",
+            "100 /min",
+        ],
+    ),
 }
 
 
@@ -275,6 +291,25 @@ def test_expirations_that_fit_the_limit_pass(
     settings.ACCESS_TOKENS = configured
 
     assert "access_tokens.W010" not in found()
+
+
+@pytest.mark.parametrize(
+    ("backend", "counts"),
+    [
+        ("locmem.LocMemCache", True),
+        ("redis.RedisCache", True),
+        ("dummy.DummyCache", False),
+        ("db.DatabaseCache", False),
+        ("filebased.FileBasedCache", False),
+    ],
+)
+def test_cache_must_count_in_one_step(settings: Settings, backend: str, counts: bool) -> None:
+    path = f"django.core.cache.backends.{backend}"
+    settings.CACHES = {"default": {"BACKEND": path, "LOCATION": "/nowhere"}}
+    assert found() == {}
+
+    settings.ACCESS_TOKENS = {"REJECTION_RATE": "100/min"}
+    assert list(found()) == ([] if counts else ["access_tokens.W007"])
 
 
 # The base template.

@@ -640,34 +640,6 @@ def test_limit_holds_for_many_creates_by_the_api(
     assert Token.objects.count() == 3
 
 
-def test_rotation_of_itself_counts_as_the_first_use_of_the_secret(
-    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, settings: Settings
-) -> None:
-    """Otherwise the rotation would replace the secret that the request was sent with."""
-    settings.ACCESS_TOKENS = {"SELF_ROTATION": True}
-    second = Token.objects.rotate(token)
-    client = Client(headers={"Authorization": f"Bearer {second}"})
-
-    (third,) = side_by_side(server, 1, lambda: client.post("/tokens/self/rotate/").json())
-
-    assert Token.objects.get().previous_ends_at is None
-    assert works(server, third["secret"])
-    assert works(server, second)
-    assert not works(server, token.secret)
-
-
-def test_new_secret_of_itself_that_is_never_used_ends_nothing(
-    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, settings: Settings
-) -> None:
-    settings.ACCESS_TOKENS = {"SELF_ROTATION": True}
-    client = Client(headers={"Authorization": bearer(token)})
-
-    side_by_side(server, 1, lambda: client.post("/tokens/self/rotate/").json())
-
-    assert works(server, token.secret)
-    assert Token.objects.get().previous_ends_at is None
-
-
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
 def test_limit_holds_when_many_create_at_once(
     server: ThreadPoolExecutor, settings: Settings, prepare: Prepare, level: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +15,14 @@ from django.dispatch import Signal
 import access_tokens
 from access_tokens import signals, urls
 from access_tokens.api import urls as api_urls
+from access_tokens.checks.links import DOCUMENTATION
 from access_tokens.conf import DEFAULTS
 from access_tokens.exceptions import Reason
 from access_tokens.templatetags.access_tokens import register
 
-from .docs import DOCS, PAGES
+from .docs import DOCS, PAGES, README, ROOT
 
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
 PACKAGE = Path(access_tokens.__file__).parent
 # Only code counts, since prose can use a word like "unknown" in another sense.
 CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", DOCS, re.DOTALL))
@@ -112,3 +115,50 @@ def test_setting_has_a_section_with_type_default_and_meaning(name: str) -> None:
 @pytest.mark.parametrize("number", sorted(check_ids()))
 def test_check_has_a_section_to_which_its_hint_can_link(number: str) -> None:
     assert section("checks", number)
+
+
+def pages_of_the_site() -> set[str]:
+    return {
+        f"{name.removesuffix('index')}{'' if name.endswith('index') else '.html'}" for name in PAGES
+    }
+
+
+def test_readme_links_to_pages_that_exist() -> None:
+    paths = re.findall(rf"{re.escape(URLS['Documentation'])}([^\s)#]*)", README)
+
+    assert {"", "quickstart.html", "settings.html"} <= set(paths) <= pages_of_the_site()
+
+
+def test_every_link_and_picture_of_the_readme_is_absolute() -> None:
+    targets = re.findall(r"(?:\]\(|^\[[^]]+\]: |src=\"|srcset=\")([^)\s\"]+)", README, re.MULTILINE)
+
+    assert len(targets) > 10
+    assert all(target.startswith("https://") for target in targets)
+
+
+def test_pictures_of_the_readme_are_in_the_repository() -> None:
+    pictures = re.findall(
+        r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/main/(\S+\.png)", README
+    )
+
+    assert pictures
+    assert all((ROOT / picture).is_file() for picture in pictures)
+
+
+def test_checks_link_to_the_documentation_of_the_package() -> None:
+    assert f"{URLS['Documentation']}checks.html" == DOCUMENTATION
+
+
+def test_index_lists_every_page() -> None:
+    listed = set(re.findall(r"^[\w/-]+$", PAGES["index"], re.MULTILINE))
+    children = set(re.findall(r"^[\w-]+$", PAGES["moving/index"], re.MULTILINE))
+
+    assert listed | {f"moving/{page}" for page in children} == PAGES.keys() - {"index"}
+
+
+def test_readme_has_the_numbers_of_the_performance_page() -> None:
+    numbers = re.compile(r"\d\.\d\d / \d\.\d\d")
+    rows = [found for line in README.splitlines() if (found := numbers.findall(line))]
+
+    assert len(rows) == 3
+    assert all(row in map(numbers.findall, PAGES["performance"].splitlines()) for row in rows)

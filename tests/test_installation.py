@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
-import pytest
 from django.core.management import call_command
 
 from .docs import README
 
-INSTALLATION = README.partition("## Installation")[2].partition("## Documentation")[0]
+INSTALLATION = README.partition("## Installation")[2].partition("## Settings people change")[0]
 
 TRY_IT = """
 import re
@@ -23,7 +22,7 @@ django.setup()
 from django.contrib.auth.models import User
 from django.test import Client
 
-User.objects.create_superuser("ada", password="ada")
+User.objects.create_user("ada", password="ada")
 client = Client(SERVER_NAME="localhost")
 page = client.get("/account/tokens/", follow=True)
 (login, _), = page.redirect_chain
@@ -50,15 +49,14 @@ def is_of_settings(block: str) -> bool:
     return re.match("[A-Z_]+ = ", block) is not None
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    call_command("startproject", "mysite", tmp_path)
+def install(directory: Path) -> None:
+    """Make a project and add to it what the README says."""
+    call_command("startproject", "mysite", directory)
     for block in blocks("python"):
-        module = tmp_path / "mysite" / ("settings.py" if is_of_settings(block) else "urls.py")
+        module = directory / "mysite" / ("settings.py" if is_of_settings(block) else "urls.py")
         with module.open("a") as file:
             # The README shows a whole list, where the one of the project is extended.
             file.write("\n" + block.replace("= [\n    # ...\n", "+= [\n"))
-    return tmp_path
 
 
 def run(project: Path, *arguments: str) -> None:
@@ -73,9 +71,10 @@ def run(project: Path, *arguments: str) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_installation_of_the_readme_works_on_a_new_project(project: Path) -> None:
+def test_installation_of_the_readme_works_on_a_new_project(tmp_path: Path) -> None:
+    install(tmp_path)
     commands = [shlex.split(line) for block in blocks("console") for line in block.splitlines()]
     for command in commands:
         if command[:2] == ["python", "manage.py"]:
-            run(project, *command[1:])
-    run(project, "-c", TRY_IT)
+            run(tmp_path, *command[1:])
+    run(tmp_path, "-c", TRY_IT)

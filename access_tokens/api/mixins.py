@@ -11,9 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..authentication import AccessTokenAuthentication
-from ..managers import DIGESTS
 from ..models import Token
-from ..querysets import TokenQuerySet
+from ..querysets import DIGESTS, TokenQuerySet
 from .exceptions import TokenNotAllowed, TokenRequired, api_exception
 from .parsers import GuardedParser
 

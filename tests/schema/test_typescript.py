@@ -12,9 +12,15 @@ from django.core.management import call_command
 from pytest_django.live_server_helper import LiveServer
 
 from access_tokens.models import Token
+from tests.docs import code_block
 
 from .conftest import Session
 
+# What the code of the documentation has from the page and from Node.js.
+DECLARED = """
+declare const csrfToken: string;
+declare const process: { env: Record<string, string> };
+"""
 SOURCE = Path(__file__).with_name("typescript")
 
 
@@ -25,6 +31,7 @@ def client(tmp_path: Path) -> Path:
         stop = pytest.fail if os.environ.get("REQUIRE_NODE") else pytest.skip
         stop("This test needs Node.js, as the commands node and npm.")
     shutil.copytree(SOURCE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "documented.ts").write_text(DECLARED + code_block("const session"))
     npm(tmp_path, "install", "--no-package-lock", "--no-audit", "--no-fund")
     return tmp_path
 

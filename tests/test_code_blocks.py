@@ -1,0 +1,82 @@
+"""Every block of code in the documentation does what its language demands.
+
+Python runs, or is compiled if it can't run here; templates are rendered; the lines for a shell
+are checked against the real commands. ``tests/code_blocks`` does it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from .code_blocks.run import HANDLERS
+from .docs import BLOCKS, ROOT, Block
+from .test_installation import install, run
+
+
+@pytest.fixture(scope="module")
+def failures() -> dict[str, str]:
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.code_blocks.run"],
+        cwd=ROOT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.code_blocks.settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    failures: dict[str, str] = json.loads(process.stdout)
+    return failures
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids="{0.page}:{0.line}".format)
+def test_block_is_of_a_known_language_and_works(block: Block, failures: dict[str, str]) -> None:
+    assert block.language in HANDLERS
+    assert failures.get(f"{block.page}:{block.line}") is None
+
+
+SET_UP = """
+import django
+from django.core.management import call_command
+
+django.setup()
+call_command("check", fail_level="WARNING")
+"""
+
+
+def modules(page: str) -> dict[str, str]:
+    """Return the modules that a page shows, by path."""
+    return {block.module: block.code for block in BLOCKS if block.module and block.page == page}
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if block.module}))
+def test_modules_of_a_page_make_a_site(page: str, tmp_path: Path) -> None:
+    code = modules(page)
+    settings = code.pop("mysite/settings.py", "")
+    if '"access_tokens"' in settings:
+        call_command("startproject", "mysite", tmp_path)
+    else:
+        install(tmp_path)
+    apps = {name.partition("/")[0] for name in code} - {"mysite", "tests"}
+    with (tmp_path / "mysite/settings.py").open("a") as file:
+        file.write(f"\n{settings}\nINSTALLED_APPS += {sorted(apps)}\n")
+    for name, text in code.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    names = [name.removesuffix(".py").replace("/", ".") for name in code]
+    imports = "".join(f"import {name}\n" for name in names if not name.startswith("tests."))
+    run(tmp_path, "-c", SET_UP + imports)
+    tests = ROOT / "tests/code_blocks/sites" / f"{Path(page).stem}.py"
+    if tests.exists():
+        (tmp_path / "tests").mkdir(exist_ok=True)
+        (tmp_path / "tests/test_page.py").write_text(tests.read_text())
+    if (tmp_path / "tests").exists():
+        options = ["-p", "no:cacheprovider", "-p", "no:randomly", "--ds", "mysite.settings"]
+        run(tmp_path, "-m", "pytest", *options, "--rootdir", ".", "tests")
