@@ -146,9 +146,14 @@ def run_yaml(block: Block, names: Names) -> None:
     yaml.safe_load(block.code)
 
 
-def run_javascript(block: Block, names: Names) -> None:
+def run_typescript(block: Block, names: Names) -> None:
+    """Count the brackets. The tests in ``tests/schema`` compile it."""
     for brackets in ["()", "[]", "{}"]:
         assert block.code.count(brackets[0]) == block.code.count(brackets[1])
+
+
+def run_javascript(block: Block, names: Names) -> None:
+    run_typescript(block, names)
     if node := shutil.which("node"):
         subprocess.run(  # noqa: S603
             [node, "--check", "--input-type=module"], input=block.code, text=True, check=True
@@ -167,6 +172,7 @@ HANDLERS: dict[str, Callable[[Block, Names], None]] = {
     "javascript": run_javascript,
     "json": run_json,
     "text": run_text,
+    "typescript": run_typescript,
     "yaml": run_yaml,
 }
 
