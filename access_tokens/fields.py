@@ -1,9 +1,10 @@
-"""The model field that a token's name needs."""
+"""The model fields that a token needs."""
 
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -13,8 +14,14 @@ from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     CharField = models.CharField[str, str]
+    DateTimeField = models.DateTimeField[datetime | None, datetime | None]
 else:
     CharField = models.CharField
+    DateTimeField = models.DateTimeField
+
+# Two days from the end of what Python knows, since a time zone may be a day ahead or behind.
+EARLIEST: Final = datetime(1, 1, 3)  # noqa: DTZ001  # in the zone of what it's compared with
+LATEST: Final = datetime(9999, 12, 29)  # noqa: DTZ001
 
 # Control, surrogate, line and paragraph separator (Unicode, general categories).
 FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
@@ -59,3 +66,17 @@ class NameIContains(lookups.IContains):
         name, name_params = self.process_lhs(compiler, connection)
         part, part_params = self.process_rhs(compiler, connection)
         return f"LOWER({name}) LIKE LOWER({part})", [*name_params, *part_params]
+
+
+class BoundedDateTimeField(DateTimeField):
+    """A time that exists in every time zone. What is nearly endless is stored as a bit less.
+
+    Fixtures and imports may bring such times, and an overflow would make each list of them fail.
+    """
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        if value is None:
+            return None
+        earliest, latest = (limit.replace(tzinfo=value.tzinfo) for limit in (EARLIEST, LATEST))
+        return min(max(value, earliest), latest)

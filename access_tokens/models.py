@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
-from .fields import NameField
+from .fields import BoundedDateTimeField, NameField
 from .limits import validate_expiration
 from .managers import TokenManager, is_about_name
 from .querysets import UNUSED_AFTER_DAYS, State
@@ -44,7 +44,7 @@ class Token(models.Model):
     created_at = models.DateTimeField(_("created date"), default=timezone.now, editable=False)
     # No index: an update of an indexed column is not HOT on PostgreSQL, and this one is frequent.
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
-    expires_at = models.DateTimeField(
+    expires_at = BoundedDateTimeField(
         _("expires"), null=True, blank=True, help_text=_("Empty for no expiration.")
     )
     # How many days before the expiration the owner was last told.
@@ -53,7 +53,7 @@ class Token(models.Model):
     previous_digest = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001  # unique
     previous_partial = models.CharField(max_length=64, editable=False)
     # What would have been the end of the previous secret without a rotation.
-    previous_expires_at = models.DateTimeField(null=True, editable=False)
+    previous_expires_at = BoundedDateTimeField(null=True, editable=False)
     # Null until the new secret is used.
     previous_ends_at = models.DateTimeField(null=True, editable=False)
 
@@ -140,8 +140,8 @@ class Token(models.Model):
     def change(self, **columns: Any) -> None:
         """Store these columns alone: saving the row would undo a use, or bring back a deleted token.
 
-        The values are those of a valid form or serializer. Raise ``ValidationError`` for a name that is taken, and ``DoesNotExist`` if the token was
-        deleted.
+        The values are those of a valid form or serializer. Raise ``ValidationError`` for a name
+        that is taken, and ``DoesNotExist`` if the token was deleted.
         """
         using = router.db_for_write(type(self), instance=self)
         rows = type(self)._base_manager.using(using).filter(pk=self.pk)

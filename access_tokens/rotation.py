@@ -94,7 +94,8 @@ def exact_lifetime(token: Token) -> datetime | None:
     expires_at = same_lifetime(token, now)
     if token.expires_at is None or expires_at is None:
         return expires_at
-    return min(expires_at, now + (token.expires_at - (token.rotated_at or token.created_at)))
+    lifetime = token.expires_at - (token.rotated_at or token.created_at)
+    return min(expires_at, now + min(lifetime, timedelta(days=LONGEST_EXPIRY)))
 
 
 def end_previous(tokens: TokenQuerySet, token: Token) -> bool:

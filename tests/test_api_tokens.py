@@ -16,7 +16,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework import exceptions, views
 
-from access_tokens.limits import end_of_day
+from access_tokens.limits import LONGEST_EXPIRY, end_of_day
 from access_tokens.models import Token
 from access_tokens.signals import token_created, token_deleted, token_rotated
 
@@ -615,6 +615,16 @@ def test_self_rotation_never_gives_a_longer_lifetime(
         latest = end_of_day(limit) if limit else None
     ends = [end for end in (lifetime and NOW + DAY + lifetime, latest) if end]
     assert rotated.expires_at == min(ends, default=None)
+
+
+def test_self_rotation_cuts_a_lifetime_that_reaches_the_end_of_the_calendar(
+    token: KnownToken, self_rotation: None
+) -> None:
+    Token.objects.update(created_at=NOW, expires_at=datetime.max.replace(tzinfo=UTC))
+
+    with time_machine.travel(NOW + DAY, tick=False):
+        assert post(client_of(token), f"{SELF}rotate/").status_code == 200
+    assert Token.objects.get().expires_at == NOW + DAY + timedelta(days=LONGEST_EXPIRY)
 
 
 def test_self_rotation_loses_against_another_one(

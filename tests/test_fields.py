@@ -1,16 +1,21 @@
 import unicodedata
+from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from access_tokens.fields import BIDI_CONTROLS, FORBIDDEN_CATEGORIES, NameField
 from access_tokens.models import Token
 
-from .factories import TokenFactory
+from .factories import KnownToken, TokenFactory
 
 FIELD = NameField(max_length=100)
 
@@ -181,3 +186,29 @@ def test_collation_is_named_only_where_the_default_ignores_case(
 
 def test_mariadb_collation_is_no_part_of_a_migration() -> None:
     assert "db_collation" not in FIELD.deconstruct()[3]
+
+
+@pytest.mark.parametrize("uses_tz", [True, False])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
+@pytest.mark.parametrize("limit", [datetime.min, datetime.max])  # noqa: DTZ901  # so that it fits both
+def test_expiration_at_the_end_of_the_calendar_can_be_shown(
+    token: KnownToken,
+    client: Client,
+    admin_client: Client,
+    settings: Settings,
+    limit: datetime,
+    zone: str,
+    uses_tz: bool,
+) -> None:
+    settings.TIME_ZONE, settings.USE_TZ = zone, uses_tz
+    expires_at = limit.replace(tzinfo=UTC) if uses_tz else limit
+    client.force_login(token.user)
+    # As fixtures and imports bring it.
+    Token(
+        user=token.user, name="x", digest="x", expires_at=expires_at, previous_expires_at=expires_at
+    ).save_base(raw=True)
+
+    for path in ["/account/tokens/", "/api/tokens/"]:
+        assert client.get(path).status_code == 200
+    assert admin_client.get("/admin/access_tokens/token/").status_code == 200
+    call_command("list_access_tokens", stdout=StringIO())

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "expires_at",
-                    models.DateTimeField(
+                    access_tokens.fields.BoundedDateTimeField(
                         blank=True,
                         help_text="Empty for no expiration.",
                         null=True,
@@ -61,7 +61,10 @@ class Migration(migrations.Migration):
                 ("rotated_at", models.DateTimeField(editable=False, null=True)),
                 ("previous_digest", models.CharField(editable=False, max_length=255, null=True)),
                 ("previous_partial", models.CharField(editable=False, max_length=64)),
-                ("previous_expires_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "previous_expires_at",
+                    access_tokens.fields.BoundedDateTimeField(editable=False, null=True),
+                ),
                 ("previous_ends_at", models.DateTimeField(editable=False, null=True)),
                 (
                     "user",
