@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.conf.global_settings import FILE_UPLOAD_MAX_MEMORY_SIZE
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -279,6 +281,13 @@ def test_unusual_body_gets_no_5xx(
         for method, path in calls:
             response = session.generic(method, path, body, kind, headers={"Accept": accept})
             assert response.status_code in {200, 201, 400, 415}, (method, path, body[:80], kind)
+
+
+def test_file_gets_no_5xx(session: Client, token: KnownToken) -> None:
+    for path in [API, f"{API}{token.pk}/rotate/"]:
+        # So large that it's on disk, and can't be copied.
+        file = SimpleUploadedFile("file", b"x" * (FILE_UPLOAD_MAX_MEMORY_SIZE + 1))
+        assert session.post(path, {"name": "CI", "file": file}).status_code == 400
 
 
 @given(

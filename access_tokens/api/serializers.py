@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final
 
 from django.utils.translation import gettext_lazy as _
@@ -147,8 +148,8 @@ class TokenCreateSerializer(TokenChangeSerializer):
 
     def to_internal_value(self, data: Any) -> Any:
         if is_html_input(data):
-            # A form sends every field.
-            data = data.copy()
+            # A form sends every field. Not data.copy(), since not every file can be copied.
+            data = copy(data)
             for name in EXPIRATIONS:
                 if not data.get(name):
                     data.pop(name, None)
