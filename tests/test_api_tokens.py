@@ -199,6 +199,25 @@ def test_default_expiration_is_that_of_the_form(
     assert by_api.expires_at == (None if days is None else end_of_day(days))
 
 
+@pytest.mark.parametrize(
+    ("given", "status", "stored"),
+    [
+        ("2027-01-01T12:00:00Z", 201, datetime(2027, 1, 1, 7)),  # noqa: DTZ001
+        ("2027-01-01T12:00:00", 201, datetime(2027, 1, 1, 12)),  # noqa: DTZ001
+        ("0001-01-01T00:00:00+14:00", 400, None),
+    ],
+)
+def test_expiration_is_in_the_time_zone_of_a_site_without_others(
+    session: Client, settings: Settings, given: str, status: int, stored: datetime | None
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "America/New_York"
+
+    answer = post(session, API, {"name": "CI", "expires_at": given})
+
+    assert answer.status_code == status
+    assert getattr(Token.objects.first(), "expires_at", None) == stored
+
+
 def test_token_gets_the_scopes_that_were_chosen(session: Client, settings: Settings) -> None:
     settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
 

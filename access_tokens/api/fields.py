@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from rest_framework import serializers
 
 from ..conf import conf
@@ -43,6 +45,9 @@ class ExpirationField(serializers.DateTimeField):
 
     def enforce_timezone(self, value: datetime) -> datetime:
         try:
+            if not settings.USE_TZ and timezone.is_aware(value):
+                # DRF takes the time of UTC, but what has no time zone is in that of the site.
+                return timezone.make_naive(value, timezone.get_default_timezone())
             return super().enforce_timezone(value)
         except OverflowError:
             self.fail("overflow")
