@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import yaml
 from django.conf.global_settings import FILE_UPLOAD_MAX_MEMORY_SIZE
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -19,13 +20,14 @@ from pytest_django import Settings
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.pagination import CursorPagination, LimitOffsetPagination
 from rest_framework.permissions import AllowAny, DjangoModelPermissions
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.throttling import ScopedRateThrottle, UserRateThrottle
 from rest_framework.versioning import AcceptHeaderVersioning, NamespaceVersioning
 from rest_framework.views import APIView
 
 from access_tokens.api.views import TokenViewSet
 from access_tokens.authentication import AccessTokenAuthentication
+from access_tokens.crypto import Secret
 from access_tokens.models import Token
 
 from .factories import KnownToken, TokenFactory
@@ -191,6 +193,38 @@ def test_api_works_without_browsable_api_and_metadata(session: Client, site: Sit
 
     assert session.post(API, {"name": "CI"}, headers={"Accept": JSON}).status_code == 201
     assert session.options(API).status_code == 405
+
+
+class YAMLRenderer(BaseRenderer):
+    """Render as those of packages do, by a dumper that takes no subclass of a type."""
+
+    media_type = "application/yaml"
+    format = "yaml"
+
+    def render(self, data: Any, *args: Any) -> Any:
+        return yaml.safe_dump(data)
+
+
+@pytest.mark.parametrize("others", [[], [JSONRenderer], [BrowsableAPIRenderer]])
+@pytest.mark.parametrize("accept", ["application/yaml", "*/*", "text/html, application/yaml;q=0.1"])
+def test_renderer_of_the_site_shows_the_secret(
+    session: Client, site: Site, accept: str, others: list[Any]
+) -> None:
+    site(renderer_classes=[YAMLRenderer, *others])
+
+    headers = {"Accept": accept}
+    created: Any = session.post(API, {"name": "CI"}, headers=headers)
+    rotated: Any = session.post(f"{API}{Token.objects.get().pk}/rotate/", headers=headers)
+
+    assert (created.status_code, rotated.status_code) == (201, 200)
+    for answer in [created, rotated]:
+        assert answer.data["secret"] in answer.content.decode()
+
+
+def test_renderers_of_drf_get_a_masked_secret(session: Client) -> None:
+    answer: Any = session.post(API, {"name": "CI"})
+
+    assert isinstance(answer.data["secret"], Secret)
 
 
 class Limit(LimitOffsetPagination):

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -144,6 +145,14 @@ class TokenViewSet(
         if secret is None:
             serializer = self.serializer_class(token, context=context)
         else:
-            serializer = self.secret_serializer_class(token, context=context | {"secret": secret})
+            context |= {"secret": self.renderable(secret)}
+            serializer = self.secret_serializer_class(token, context=context)
         # Without the serializer, of which the browsable API would make its forms.
         return dict(serializer.data)
+
+    def renderable(self, secret: Secret) -> str:
+        """Return ``secret``, masked in error reports unless a renderer may refuse a ``Secret``."""
+        # That of YAML does, once the token is created, since it takes no subclass of str.
+        known = (JSONRenderer, BrowsableAPIRenderer)
+        is_taken = all(isinstance(renderer, known) for renderer in self.get_renderers())
+        return secret if is_taken else str(secret)
