@@ -192,7 +192,17 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
     "MAY_CREATE": (
         "E020",
         [None, bool, lambda user: True, "django.contrib.auth.get_user"],
-        [True, 1, [], "", "auth", "nowhere.rule", "django.contrib.auth.nothing", "os.sep"],
+        [
+            True,
+            1,
+            [],
+            "",
+            "auth",
+            "nowhere.rule",
+            "django.contrib.auth.nothing",
+            "os.sep",
+            "django.contrib.auth.aget_user",
+        ],
     ),
     "SELF_ROTATION": ("E021", [False, True], [None, 1, "on"]),
     "LEGACY_FORMATS": (

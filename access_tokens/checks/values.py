@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.utils.functional import Promise
@@ -70,7 +71,8 @@ def is_rule(value: Any) -> bool:
             value = import_string(value)
         except ImportError:
             return False
-    return value is None or callable(value)
+    # What a coroutine function returns is always true.
+    return value is None or (callable(value) and not iscoroutinefunction(value))
 
 
 def is_formats(value: Any) -> bool:
