@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,8 @@ else:
 
 logger = logging.getLogger("access_tokens")
 
+# Some proxies add a port, as in 192.0.2.7:443 and [2001:db8::7]:443.
+HOST: Final = re.compile(r"^(?:\[(.*)\]|([^:]*))(?::[0-9]+)?$")
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -74,7 +77,7 @@ def parse_rate(rate: str) -> tuple[int, int]:
 def client_network(request: HttpRequest) -> str | None:
     """Return the IPv4 address of the client or its IPv6 network /64, or None if it has none."""
     try:
-        address = ip_address(client_address(request))
+        address = ip_address(HOST.sub(r"\1\2", client_address(request)))
     except ValueError:
         return None  # such as behind a Unix socket
     if not isinstance(address, IPv6Address):

@@ -62,7 +62,10 @@ def count(times: int, address: str = "192.0.2.7", rate: str = "3/min") -> list[i
         ("", None),
         (None, None),
         ("unix:", None),
-        ("192.0.2.7:443", None),
+        ("192.0.2.7:443", "192.0.2.7"),
+        ("[2001:db8:1:2::7]:443", "2001:db8:1:2::/64"),
+        ("2001:443::7", "2001:443::/64"),
+        ("192.0.2.7:", None),
     ],
 )
 def test_address_is_that_of_ipv4_and_the_network_of_ipv6(
