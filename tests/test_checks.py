@@ -146,7 +146,7 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
     "LAST_USED_RESOLUTION": (
         "E004",
         [None, timedelta(0), timedelta(microseconds=1), timedelta(days=1)],
-        [timedelta(seconds=-1), 60, 0, "60", False],
+        [timedelta(seconds=-1), timedelta.max, 60, 0, "60", False],
     ),
     "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", [False, True], [None, 0, "off"]),
     "BASE_TEMPLATE": ("E005", ["base.html"], ["", None, 5, Path("base.html"), ["base.html"]]),
@@ -163,7 +163,11 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
     "EXPIRY_DEFAULT_DAYS": ("E008", [90, 7, None], [0, -1, 36_501, "90", True, 90.0, [90]]),
     "MAX_EXPIRY_DAYS": ("E013", [1, 36_500, None], [0, -1, 36_501, "90", True, 90.0]),
     "MAX_TOKENS_PER_USER": ("E014", [1, 50, None], [0, -1, "50", True, 50.0]),
-    "ROTATION_OVERLAP": ("E015", [None, timedelta(0), timedelta(days=7)], [timedelta(-1), 24, "1"]),
+    "ROTATION_OVERLAP": (
+        "E015",
+        [None, timedelta(0), timedelta(days=36_500)],
+        [timedelta(-1), timedelta(days=36_500, microseconds=1), 24, "1"],
+    ),
     "SCOPES": (
         "E016",
         [

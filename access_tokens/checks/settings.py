@@ -30,10 +30,11 @@ from .values import (
     is_url,
 )
 
+DURATION = f"a timedelta of 0 to {LONGEST_EXPIRY} days, or None"
 # Per key: the id of its error, the test of its value and what the value must be.
 RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
-    "LAST_USED_RESOLUTION": ("E004", is_duration, "a timedelta that is not negative, or None"),
+    "LAST_USED_RESOLUTION": ("E004", is_duration, DURATION),
     "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", bool.__instancecheck__, "True or False"),
     "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
     "API_URL": ("E006", is_url, "a path, as '/api/', a URL or the name of one"),
@@ -45,7 +46,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "EXPIRY_DEFAULT_DAYS": ("E008", is_expiry, f"a number of days (1 to {LONGEST_EXPIRY}) or None"),
     "MAX_EXPIRY_DAYS": ("E013", is_expiry, f"a number of days (1 to {LONGEST_EXPIRY}) or None"),
     "MAX_TOKENS_PER_USER": ("E014", is_limit, "a number of at least 1, or None"),
-    "ROTATION_OVERLAP": ("E015", is_duration, "a timedelta that is not negative, or None"),
+    "ROTATION_OVERLAP": ("E015", is_duration, DURATION),
     "SCOPES": (
         "E016",
         is_scopes,

@@ -23,7 +23,9 @@ def is_prefix(value: Any) -> bool:
 
 
 def is_duration(value: Any) -> bool:
-    return value is None or (isinstance(value, timedelta) and value >= timedelta(0))
+    # What is longer overflows.
+    limit = timedelta(days=LONGEST_EXPIRY)
+    return value is None or (isinstance(value, timedelta) and timedelta(0) <= value <= limit)
 
 
 def is_text(value: Any) -> bool:
