@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import RedirectURLMixin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
@@ -37,6 +37,9 @@ class OwnTokensMixin(LoginRequiredMixin, ContextMixin):
     page_title: Any = _("Access Tokens")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # A decorator or a middleware of the site may log in by tokens.
+        if isinstance(getattr(request, "access_token", None), Token):
+            raise PermissionDenied
         response = super().dispatch(request, *args, **kwargs)
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")

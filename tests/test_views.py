@@ -22,6 +22,7 @@ from rest_framework.authentication import SessionAuthentication
 
 from access_tokens.authentication import AccessTokenAuthentication
 from access_tokens.conf import DEFAULTS
+from access_tokens.decorators import access_token_required
 from access_tokens.forms import TokenForm
 from access_tokens.models import Token
 from access_tokens.views import TokenCreateView, TokenDeleteView, TokenListView
@@ -127,6 +128,29 @@ def test_token_does_not_open_the_page(token: KnownToken, kind: str, method: str)
 
     assert call(url, {"name": "mine"}).status_code == HTTPStatus.FOUND
     assert list(Token.objects.values_list("pk", "last_used_at")) == [(token.pk, None)]
+
+
+class TokenMiddleware:
+    """Log in by tokens everywhere, as a middleware of a site may do."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = access_token_required(get_response)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+
+@pytest.mark.parametrize("kind", ["list", "create", "delete", "rotate", "end_previous"])
+def test_token_does_not_open_the_page_where_a_middleware_takes_tokens(
+    token: KnownToken, settings: Settings, kind: str
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.test_views.TokenMiddleware"]
+    url = reverse(f"access_tokens:{kind}", args=[] if kind in {"list", "create"} else [token.pk])
+    client = Client(headers={"Authorization": f"Bearer {token.secret}"})
+
+    assert client.get(url).status_code == HTTPStatus.FORBIDDEN
+    assert client.post(url, {"name": "mine"}).status_code == HTTPStatus.FORBIDDEN
+    assert list(Token.objects.values_list("pk", "rotated_at")) == [(token.pk, None)]
 
 
 def test_user_who_became_inactive_is_out(client: Client, user: User) -> None:
