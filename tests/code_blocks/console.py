@@ -117,6 +117,8 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "export": accept,
     "git": accept,
     "gitleaks": accept,
+    "npm": accept,
+    "npx": accept,
     "printf": accept,
     "source": accept,
     "zcat": accept,
