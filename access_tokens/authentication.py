@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.request import Request
 
 from .crypto import has_shape
 from .exceptions import TokenRejected
+from .headers import KEYWORD, REALM, challenge, split_header
 from .last_used import record_use
-from .scopes import missing_scopes, needed_scopes
+from .scopes import lack_of, log_missing, missing_scopes, needed_scopes
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
     from .models import Token
-
-logger = logging.getLogger("access_tokens")
-
-# A token in the sense of HTTP (RFC 9110, 5.6.2 and 11.1).
-SCHEME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]*", re.ASCII)
 
 
 class InsufficientScope(PermissionDenied):
@@ -36,12 +29,7 @@ class InsufficientScope(PermissionDenied):
     default_code = "insufficient_scope"
 
     def __init__(self, scopes: Sequence[str], auth_header: str) -> None:
-        detail = ngettext(
-            "This access token lacks the scope %(scopes)s.",
-            "This access token lacks the scopes %(scopes)s.",
-            len(scopes),
-        )
-        super().__init__(detail % {"scopes": ", ".join(scopes)})
+        super().__init__(lack_of(scopes))
         # DRF's exception handler makes it the header WWW-Authenticate.
         self.auth_header = auth_header
 
@@ -49,8 +37,8 @@ class InsufficientScope(PermissionDenied):
 class AccessTokenAuthentication(BaseAuthentication):
     """Set ``request.user`` to the owner of the token and ``request.auth`` to the ``Token``."""
 
-    keyword = "Bearer"
-    realm = "api"
+    keyword: str = KEYWORD
+    realm: str = REALM
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
         """Return the user and the token, or None if the header is missing or another class's.
@@ -67,7 +55,9 @@ class AccessTokenAuthentication(BaseAuthentication):
         try:
             # No variable holds the secret here: an error report would show it.
             token = tokens.verify(split_header(request)[1], request=http_request)
-        except TokenRejected:
+        except TokenRejected as rejection:
+            if rejection.retry_after is not None:
+                raise Throttled(rejection.retry_after) from None
             raise AuthenticationFailed(_("Invalid access token.")) from None
         self.check_token(token, request)
         record_use(token, http_request)
@@ -92,25 +82,16 @@ class AccessTokenAuthentication(BaseAuthentication):
         )
         missing = missing_scopes(token.scopes, needed)
         if missing:
-            logger.info(
-                "Token %s of user %s lacks the scope %s.",
-                token.pk,
-                token.user_id,
-                " ".join(missing),
-            )
-            scope = " ".join(needed)
-            challenge = f'{self.challenge}, error="insufficient_scope", scope="{scope}"'
-            raise InsufficientScope(missing, challenge)
+            log_missing(token, missing)
+            parameters = {"error": "insufficient_scope", "scope": " ".join(needed)}
+            raise InsufficientScope(missing, challenge(self.keyword, self.realm, **parameters))
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401, with the error code if a token was refused (RFC 6750, 3)."""
         authenticator = getattr(request, "successful_authenticator", None)
         is_refused = authenticator is None and self.is_addressed(request)
-        return self.challenge + (', error="invalid_token"' if is_refused else "")
-
-    @property
-    def challenge(self) -> str:
-        return f'{self.keyword} realm="{self.realm}"'
+        parameters = {"error": "invalid_token"} if is_refused else {}
+        return challenge(self.keyword, self.realm, **parameters)
 
     def is_addressed(self, request: Request) -> bool:
         """Return whether the header is for this class.
@@ -137,16 +118,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 def scheme_of(authentication: BaseAuthentication, request: Request) -> str:
     """Return the scheme that an authentication class answers to, in lower case."""
     try:
-        challenge = authentication.authenticate_header(request) or ""
+        header = authentication.authenticate_header(request) or ""
     except Exception:
         return ""  # It may need to have authenticated first.
-    return challenge.partition(" ")[0].lower()
-
-
-def split_header(request: Request) -> tuple[str, str]:
-    """Return the scheme of the ``Authorization`` header and what follows it. Both may be empty."""
-    # DRF's request hands on what it lacks, which takes a while.
-    http_request = getattr(request, "_request", request)
-    header = http_request.META.get("HTTP_AUTHORIZATION", "").strip(" \t")
-    scheme = SCHEME.match(header)[0]  # type: ignore[index]  # matches anything
-    return scheme, header[len(scheme) :].lstrip(" ")
+    return header.partition(" ")[0].lower()

@@ -26,6 +26,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "ROTATION_OVERLAP": timedelta(hours=24),
     "SCOPES": {},
     "EMAIL_ON_CREATION": False,
+    "REJECTION_RATE": None,
 }
 
 
@@ -49,6 +50,7 @@ class Settings:
     ROTATION_OVERLAP: timedelta | None
     SCOPES: Mapping[str, _StrOrPromise]
     EMAIL_ON_CREATION: bool
+    REJECTION_RATE: str | None
 
     def __getattr__(self, name: str) -> Any:
         try:

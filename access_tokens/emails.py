@@ -20,7 +20,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
 from .conf import conf
-from .managers import DIGESTS
+from .querysets import DIGESTS
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -15,8 +15,13 @@ class Reason(enum.StrEnum):
 
 
 class TokenRejected(Exception):
-    """The secret gives no access, for ``reason``."""
+    """The secret gives no access, for ``reason``.
 
-    def __init__(self, reason: Reason) -> None:
+    ``retry_after`` is the number of seconds to wait if too many secrets of the same address were
+    refused, otherwise None.
+    """
+
+    def __init__(self, reason: Reason, retry_after: int | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retry_after = retry_after

@@ -5,23 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING
 
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, router, transaction
 from django.http import HttpRequest
 
-from . import crypto, rotation
-from .compiled import CompiledLookup
+from . import crypto, rotation, verification
 from .conf import conf
-from .exceptions import Reason, TokenRejected
 from .last_used import record_use
 from .limits import check_number
-from .querysets import TokenQuerySet
+from .querysets import DIGESTS, TokenQuerySet
 from .rotation import SAME_LIFETIME
 from .scopes import join_scopes
-from .signals import token_created, token_rejected, token_rotated
+from .signals import token_created, token_rotated
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -29,16 +27,6 @@ if TYPE_CHECKING:
     from .models import Token
 
 logger = logging.getLogger("access_tokens")
-
-# No caller needs the digests, so queries leave them out.
-DIGESTS: Final = ("digest", "previous_digest")
-
-
-@cache
-def compiled_lookup(model: type[Token], field: str) -> CompiledLookup[Token]:
-    tokens = model._base_manager.select_related("user").defer(*DIGESTS, "expiry_notice")
-    return CompiledLookup(tokens, field)
-
 
 _TokenManager = models.Manager.from_queryset(TokenQuerySet)
 
@@ -149,29 +137,34 @@ class TokenManager(_TokenManager["Token"]):
         """Verify ``secret`` and record that its token is used now."""
         digest = crypto.recognize(secret)
         del secret
-        token = self._verify(digest, request)
-        record_use(token, request)
-        return token
+        return self._authenticate(digest, request)
 
     authenticate.alters_data = True  # type: ignore[attr-defined]  # as above
 
+    async def averify(self, secret: str, *, request: HttpRequest | None = None) -> Token:
+        """See ``verify()``."""
+        digest = crypto.recognize(secret)
+        del secret  # before it's an argument in the frames of another thread
+        return await sync_to_async(self._verify)(digest, request)
+
+    async def aauthenticate(self, secret: str, request: HttpRequest | None = None) -> Token:
+        """See ``authenticate()``."""
+        digest = crypto.recognize(secret)
+        del secret
+        return await sync_to_async(self._authenticate)(digest, request)
+
+    aauthenticate.alters_data = True  # type: ignore[attr-defined]  # as above
+
     def _verify(self, digest: str | None, request: HttpRequest | None) -> Token:
-        if digest is None:
-            self._reject(Reason.MALFORMED, None, request)
         # Replicas lag, and a deleted token must stop working at once: ask where the writes go.
         using = self._db or router.db_for_write(self.model)
-        token = compiled_lookup(self.model, "digest").get(digest, using=using)
-        if token is None and conf.ROTATION_OVERLAP is not None:
-            token = compiled_lookup(self.model, "previous_digest").get(digest, using=using)
-            if token is not None:
-                token.by_previous_secret = True
-        owner = self._owner()
-        if token is None or (owner is not None and owner.pk != token.user_id):
-            self._reject(Reason.UNKNOWN, None, request)
-        if token.is_expired or (token.by_previous_secret and token.previous_has_ended):
-            self._reject(Reason.EXPIRED, token, request)
-        if not token.user.is_active:
-            self._reject(Reason.INACTIVE, token, request)
+        return verification.verify(
+            self.model, digest, using=using, owner=self._owner(), request=request
+        )
+
+    def _authenticate(self, digest: str | None, request: HttpRequest | None) -> Token:
+        token = self._verify(digest, request)
+        record_use(token, request)
         return token
 
     def _owner(self) -> User | None:
@@ -180,16 +173,6 @@ class TokenManager(_TokenManager["Token"]):
         # A site's own relation to tokens has a related manager too.
         is_owner = field is not None and field == self.model._meta.get_field("user")
         return self.instance if is_owner else None  # type: ignore[attr-defined]  # of a related manager
-
-    def _reject(self, reason: Reason, token: Token | None, request: HttpRequest | None) -> NoReturn:
-        logger.info(
-            "A secret was refused: %s (token %s, user %s).",
-            reason,
-            token and token.pk,
-            token and token.user_id,
-        )
-        token_rejected.send(sender=self.model, reason=reason, token=token, request=request)
-        raise TokenRejected(reason)
 
 
 def is_about_name(error: IntegrityError) -> bool:

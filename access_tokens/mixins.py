@@ -23,9 +23,8 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.generic.base import ContextMixin
 
 from .conf import authentication_classes, conf
-from .managers import DIGESTS
 from .models import Token
-from .querysets import TokenQuerySet
+from .querysets import DIGESTS, TokenQuerySet
 from .templatetags.access_tokens import access_tokens_url
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 else:
     QuerySet = models.QuerySet
 
+# No caller needs the digests, so queries leave them out.
+DIGESTS: Final = ("digest", "previous_digest")
 UNUSED_AFTER_DAYS: Final = 90
 CHUNK_SIZE: Final = 500
 

@@ -5,14 +5,21 @@ Scopes are off unless a site sets ``SCOPES``. The names are those of OAuth (RFC 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from .conf import conf, own_class
+
+if TYPE_CHECKING:
+    from .models import Token
+
+logger = logging.getLogger("access_tokens")
 
 SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
 
@@ -42,6 +49,21 @@ def missing_scopes(scopes: str | None, needed: Iterable[str]) -> list[str]:
     if "write" in granted:
         granted.add("read")
     return [name for name in needed if name not in granted]
+
+
+def lack_of(scopes: Sequence[str]) -> str:
+    """Return the sentence that refuses a token without ``scopes``."""
+    sentence = ngettext(
+        "This access token lacks the scope %(scopes)s.",
+        "This access token lacks the scopes %(scopes)s.",
+        len(scopes),
+    )
+    return sentence % {"scopes": ", ".join(scopes)}
+
+
+def log_missing(token: Token, scopes: Iterable[str]) -> None:
+    names = " ".join(scopes)
+    logger.info("Token %s of user %s lacks the scope %s.", token.pk, token.user_id, names)
 
 
 def join_scopes(names: Collection[str]) -> str:

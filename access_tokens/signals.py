@@ -13,8 +13,8 @@ token_rotated = Signal()
 token_deleted = Signal()
 
 # A secret was refused: ``reason`` (a ``Reason``), ``token`` (None unless the secret is known) and
-# ``request`` (None if the caller of ``verify()`` gave none). This is the place to throttle: a
-# receiver may raise, for example ``PermissionDenied``.
+# ``request`` (None if the caller of ``verify()`` gave none). A receiver may raise, for example
+# ``PermissionDenied``.
 token_rejected = Signal()
 
 # A use could not be recorded: ``token`` and ``error`` (a ``django.db.Error``).

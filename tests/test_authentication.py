@@ -28,8 +28,9 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
 from access_tokens import crypto
-from access_tokens.authentication import AccessTokenAuthentication, split_header
+from access_tokens.authentication import AccessTokenAuthentication
 from access_tokens.exceptions import Reason
+from access_tokens.headers import split_header
 from access_tokens.models import Token
 from access_tokens.signals import token_rejected
 

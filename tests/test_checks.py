@@ -187,6 +187,22 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         ],
     ),
     "EMAIL_ON_CREATION": ("E017", [False, True], [None, 1, "on"]),
+    "REJECTION_RATE": (
+        "E023",
+        [None, "1/s", "100/min", "5000/hour", "10/day"],
+        [
+            "",
+            "100",
+            100,
+            "0/min",
+            "-1/min",
+            "1.5/min",
+            "100/week",
+            "100/5m",
+            "100/min\n",
+            "100 /min",
+        ],
+    ),
 }
 
 
@@ -268,6 +284,25 @@ def test_expirations_that_fit_the_limit_pass(
     settings.ACCESS_TOKENS = configured
 
     assert "access_tokens.W010" not in found()
+
+
+@pytest.mark.parametrize(
+    ("backend", "counts"),
+    [
+        ("locmem.LocMemCache", True),
+        ("redis.RedisCache", True),
+        ("dummy.DummyCache", False),
+        ("db.DatabaseCache", False),
+        ("filebased.FileBasedCache", False),
+    ],
+)
+def test_cache_must_count_in_one_step(settings: Settings, backend: str, counts: bool) -> None:
+    path = f"django.core.cache.backends.{backend}"
+    settings.CACHES = {"default": {"BACKEND": path, "LOCATION": "/nowhere"}}
+    assert found() == {}
+
+    settings.ACCESS_TOKENS = {"REJECTION_RATE": "100/min"}
+    assert list(found()) == ([] if counts else ["access_tokens.W007"])
 
 
 # The base template.

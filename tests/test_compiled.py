@@ -20,8 +20,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from access_tokens.compiled import CompiledLookup
 from access_tokens.fields import NameField
-from access_tokens.managers import compiled_lookup
 from access_tokens.models import Token
+from access_tokens.verification import compiled_lookup
 
 from .factories import KnownToken, TokenFactory
 

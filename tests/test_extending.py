@@ -4,12 +4,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import time_machine
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from django import forms
@@ -19,10 +17,8 @@ from django.test import Client, RequestFactory
 from pytest_django import Settings
 
 from access_tokens import views
-from access_tokens.crypto import generate_secret
 from access_tokens.forms import TokenForm
 from access_tokens.models import Token
-from access_tokens.signals import token_rejected
 
 from .docs import BLOCKS, PAGES, ROOT, code_block
 from .factories import KnownToken
@@ -160,61 +156,3 @@ def test_a_plain_view_can_verify_and_record(rf: RequestFactory, token: KnownToke
     hook(rf.get("/", headers={"x-token": token.secret}))
     token.refresh_from_db()
     assert token.last_used_at is not None
-
-
-@pytest.fixture
-def throttle() -> Iterator[None]:
-    namespace: dict[str, Any] = {}
-    exec(code_block("@receiver(token_rejected)"), namespace)  # noqa: S102  # the documentation's own code
-    yield
-    token_rejected.disconnect(namespace["throttle"])
-
-
-@pytest.fixture
-def file_cache(settings: Settings, tmp_path: Path) -> Path:
-    """Use a cache whose incr() starts the timeout again, and return its directory."""
-    backend = "django.core.cache.backends.filebased.FileBasedCache"
-    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": tmp_path / "cache"}}
-    return tmp_path / "cache"
-
-
-def answers(secret: str, number: int, address: str = "127.0.0.1") -> list[int]:
-    client = Client(headers={"authorization": f"Bearer {secret}"}, REMOTE_ADDR=address)
-    return [client.get("/api/me/").status_code for _ in range(number)]
-
-
-@pytest.mark.usefixtures("db", "throttle", "file_cache")
-@time_machine.travel("2026-11-24 12:00:30Z", tick=False)
-def test_throttled_address_gets_403_until_the_minute_is_over() -> None:
-    secret = generate_secret("pat")
-
-    assert answers(secret, 102) == [401] * 100 + [403] * 2
-    assert answers(secret, 1, address="192.0.2.1") == [401]
-    with time_machine.travel("2026-11-24 12:01:00Z", tick=False):
-        assert answers(secret, 1) == [401]
-
-
-@pytest.mark.usefixtures("throttle", "file_cache")
-def test_valid_token_of_a_throttled_address_works(token: KnownToken) -> None:
-    answers(generate_secret("pat"), 101)
-
-    assert answers(token.secret, 1) == [200]
-
-
-@pytest.mark.usefixtures("db", "throttle")
-def test_malformed_token_is_not_counted(file_cache: Path) -> None:
-    assert answers("x", 101) == [401] * 101
-    assert not file_cache.exists()
-
-
-@pytest.mark.usefixtures("db", "throttle")
-def test_client_without_an_address_is_not_throttled(file_cache: Path) -> None:
-    assert answers(generate_secret("pat"), 101, address="") == [401] * 101
-    assert not file_cache.exists()
-
-
-@pytest.mark.usefixtures("db", "throttle")
-def test_throttle_answers_401_when_the_cache_is_down(file_cache: Path) -> None:
-    file_cache.write_text("A file, where the cache needs a directory.")
-
-    assert answers(generate_secret("pat"), 101) == [401] * 101

@@ -10,7 +10,7 @@ PACKAGE = Path(access_tokens.__file__).parent
 ROOT = PACKAGE.parent
 SOURCES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 # The modules that may import Django REST framework, by its own names.
-OF_DRF = {"authentication.py", "permissions.py", "serializers.py", "throttling.py", "viewsets.py"}
+OF_DRF = {"authentication.py", "permissions.py", "serializers.py", "viewsets.py"}
 
 WITHOUT_DRF = """
 import sys

@@ -4,12 +4,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from inspect import iscoroutinefunction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pytest
 import time_machine
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import FieldError, ValidationError
 from django.core.management import call_command
@@ -461,12 +463,40 @@ def test_authenticating_verifies_and_records(token: KnownToken) -> None:
         Token.objects.authenticate(token.secret)
 
 
+def call(tokens: Any, verb: str, secret: str) -> Any:
+    """Call ``verify()``, ``authenticate()`` or one of their asynchronous twins."""
+
+    method = getattr(tokens, verb)
+
+    async def acall() -> Any:
+        return await method(secret)
+
+    return async_to_sync(acall)() if iscoroutinefunction(method) else method(secret)
+
+
+@pytest.mark.parametrize(("verb", "is_recorded"), [("averify", False), ("aauthenticate", True)])
+def test_asynchronous_twin_does_the_same(token: KnownToken, verb: str, is_recorded: bool) -> None:
+    for tokens in (Token.objects, token.user.access_tokens):
+        assert call(tokens, verb, token.secret).user == token.user
+    for tokens in (Token.objects, token.user.access_tokens):
+        with pytest.raises(TokenRejected) as raised:
+            call(tokens, verb, SECRET)
+        assert raised.value.reason == Reason.UNKNOWN
+    with pytest.raises(TokenRejected):
+        call(UserFactory.create().access_tokens, verb, token.secret)
+
+    token.refresh_from_db()
+    assert (token.last_used_at is not None) == is_recorded
+
+
 # What is shown
 
 
 def frames(traceback: TracebackType | None) -> Iterator[dict[str, Any]]:
+    """Yield the variables of each frame outside this module."""
     while traceback is not None:
-        yield traceback.tb_frame.f_locals
+        if traceback.tb_frame.f_code.co_filename != __file__:
+            yield traceback.tb_frame.f_locals
         traceback = traceback.tb_next
 
 
@@ -480,7 +510,7 @@ def broken_database() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("secret", [SECRET, SECRET[:-1], SECRET + "!"])
-@pytest.mark.parametrize("verb", ["verify", "authenticate"])
+@pytest.mark.parametrize("verb", ["verify", "authenticate", "averify", "aauthenticate"])
 def test_no_frame_holds_the_secret_when_verifying_fails(
     secret: str, verb: str, fail_on: FailOn
 ) -> None:
@@ -488,10 +518,10 @@ def test_no_frame_holds_the_secret_when_verifying_fails(
 
     for context in (broken_database(), transaction.atomic()):
         with pytest.raises((DatabaseError, RuntimeError)) as raised, context:
-            getattr(Token.objects, verb)(secret)
-        _of_this_test, *of_the_package = frames(raised.tb)
-        assert len(of_the_package) >= 2
-        assert SECRET[8:-4] not in repr(of_the_package)
+            call(Token.objects, verb, secret)
+        variables = list(frames(raised.tb))
+        assert len(variables) >= 2
+        assert SECRET[8:-4] not in repr(variables)
 
 
 def test_frames_show_the_secret_only_masked_when_creating_fails(user: User) -> None:

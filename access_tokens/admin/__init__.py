@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy as _
 
 from ..conf import conf
 from ..forms import TokenChangeForm, TokenForm
-from ..managers import DIGESTS
 from ..models import Token
+from ..querysets import DIGESTS
 from ..templatetags.access_tokens import token_scopes
 from .filters import StateFilter
 from .rotation import RotationAdminMixin

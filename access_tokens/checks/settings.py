@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
+from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 from django.core.checks import CheckMessage, Error, Warning
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
@@ -68,6 +70,12 @@ def is_scopes(value: Any) -> bool:
     )
 
 
+def is_rate(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, str) and re.fullmatch(r"0*[1-9][0-9]*/[smhd][a-z]*", value) is not None
+    )
+
+
 # Per key: the id of its error, the test of its value and what the value must be.
 RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
@@ -91,6 +99,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
         "quotes, backslashes or characters beyond ASCII",
     ),
     "EMAIL_ON_CREATION": ("E017", bool.__instancecheck__, "True or False"),
+    "REJECTION_RATE": ("E023", is_rate, "a number per period, as '100/min', or None"),
 }
 
 
@@ -107,7 +116,12 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     errors = [*unknown_keys(configured), *wrong_values(configured)]
-    return errors or [*unlisted_default(), *days_beyond_the_limit(), *unknown_url()]
+    return errors or [
+        *unlisted_default(),
+        *days_beyond_the_limit(),
+        *unknown_url(),
+        *cache_that_cannot_count(),
+    ]
 
 
 def unknown_keys(configured: Collection[Any]) -> Iterator[CheckMessage]:
@@ -166,4 +180,15 @@ def unknown_url() -> Iterator[CheckMessage]:
             f"ACCESS_TOKENS['API_URL'] leads nowhere: {error}",
             hint="Name a URL of your site, or write a path that starts with a slash.",
             id="access_tokens.W003",
+        )
+
+
+def cache_that_cannot_count() -> Iterator[CheckMessage]:
+    # A cache without an incr() of its own reads a number and writes another one.
+    if conf.REJECTION_RATE is not None and type(caches["default"]).incr is BaseCache.incr:
+        yield Warning(
+            "ACCESS_TOKENS['REJECTION_RATE'] needs a default cache that counts in one step, "
+            f"which {type(caches['default']).__name__} does not.",
+            hint="Use Redis or Memcached.",
+            id="access_tokens.W007",
         )

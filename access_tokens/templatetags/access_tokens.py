@@ -19,9 +19,8 @@ from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from access_tokens.conf import conf
 from access_tokens.limits import limit_reached
-from access_tokens.managers import DIGESTS
 from access_tokens.models import Token
-from access_tokens.querysets import UNUSED_AFTER_DAYS
+from access_tokens.querysets import DIGESTS, UNUSED_AFTER_DAYS
 
 logger = logging.getLogger("access_tokens")
 EXPIRES_SOON = timedelta(days=14)

@@ -170,8 +170,9 @@ if __name__ == "__main__":
     from access_tokens import last_used
     from access_tokens.crypto import digest_secret
     from access_tokens.exceptions import TokenRejected
-    from access_tokens.managers import DIGESTS, compiled_lookup
     from access_tokens.models import Token
+    from access_tokens.querysets import DIGESTS
+    from access_tokens.verification import compiled_lookup
     from tests.user_models.models import Webhook
 
     made = setup_databases(verbosity=0, interactive=False)

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from access_tokens.conf import conf
 from access_tokens.management import aligned, get_user
-from access_tokens.managers import DIGESTS
 from access_tokens.models import Token
+from access_tokens.querysets import DIGESTS
 
 HEADINGS = ("USER", "NAME", "TOKEN", "SCOPES", "CREATED", "LAST USED", "EXPIRES")
 
