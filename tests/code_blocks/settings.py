@@ -21,8 +21,8 @@ APPS = [
 INSTALLED_APPS += [name for name in APPS if find_spec(name) and name not in INSTALLED_APPS]
 MIDDLEWARE = [*MIDDLEWARE, "allauth.account.middleware.AccountMiddleware"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
-# The templates that the documentation extends or includes, and the site would have.
 CRISPY_TEMPLATE_PACK = "bootstrap5"
+# The templates that the documentation extends or includes, and the site would have.
 SITE = {
     **dict.fromkeys(
         ["base.html", "babybuddy/page.html", "base/layout.html"],
