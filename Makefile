@@ -10,10 +10,10 @@ identity := $(strip $(PYTHON) $(DJANGO) $(DRF))
 driver := $(if $(filter postgres%,$(DATABASE_URL)),postgresql)$(if $(filter mysql%,$(DATABASE_URL)),mariadb)
 installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 
-.PHONY: help demo docs test test-browser bench pictures check dist wheel sdist format messages clean
+.PHONY: help demo docs test test-browser test-scanners bench pictures check dist wheel sdist format messages clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: export SCOPES ?= 1
 demo: $(installed) ## Serve the example project (PORT=8000 SCOPES=1)
@@ -28,6 +28,9 @@ test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_UR
 
 test-browser: $(installed) $(VENV)/.ready-browser ## Test the pages in Chromium
 	$(bin)/pytest tests/browser $(ARGS)
+
+test-scanners: $(installed) $(VENV)/.ready-scanners ## Test the rules for secret scanners with the scanners
+	REQUIRE_SCANNERS=1 $(bin)/pytest tests/test_scanners.py $(ARGS)
 
 pictures: $(installed) $(VENV)/.ready-browser ## Take the screenshots of the documentation
 	$(bin)/pytest tests/browser/pictures.py

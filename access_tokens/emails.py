@@ -1,9 +1,9 @@
-"""The emails to users: tokens that expire soon, and a token that was created."""
+"""The emails to users: tokens that expire soon, that leaked, and one that was created."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
+from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import router, transaction
 from django.db.models import Q
@@ -125,6 +126,19 @@ def send_creation_email(token: Token) -> None:
         send_email("created", token.user, {"token": token})
     except Exception as error:
         log_failure("created", token.user, error)
+
+
+def send_leak_email(tokens: Sequence[Token]) -> None:
+    """Tell the owner of these tokens that they leaked and were revoked."""
+    user = tokens[0].user
+    if not user.is_active or not email_address(user):
+        return
+    try:
+        # The active language is that of whoever reported the leak.
+        with translation.override(settings.LANGUAGE_CODE):
+            send_email("leaked", user, {"tokens": tokens})
+    except Exception as error:
+        log_failure("leaked", user, error)
 
 
 def email_address(user: User) -> str:

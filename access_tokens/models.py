@@ -58,7 +58,8 @@ class Token(models.Model):
 
     objects = TokenManager()
 
-    # Set by verify(): whether it was given the secret from before the last rotation.
+    # Set by verify() and revoke_leaked(): whether they were given the secret from before the last
+    # rotation.
     by_previous_secret = False
 
     class Meta:

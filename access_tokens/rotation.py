@@ -91,7 +91,10 @@ def end_previous(tokens: TokenQuerySet, token: Token) -> bool:
     now = timezone.now()
     works = Q(previous_ends_at=None) | Q(previous_ends_at__gt=now)
     working = tokens.filter(works, pk=token.pk).exclude(previous_digest=None)
-    return bool(working.update(previous_ends_at=now))
+    if not working.update(previous_ends_at=now):
+        return False
+    token.previous_ends_at = now
+    return True
 
 
 def conflict() -> ValidationError:

@@ -12,6 +12,10 @@ token_rotated = Signal()
 # commit either. If several deletions of one row run in parallel, each one sends it.
 token_deleted = Signal()
 
+# A secret leaked, and was revoked by ``revoke_leaked()``: ``token``. It is deleted, unless its
+# ``by_previous_secret`` says that only its secret from before the last rotation leaked.
+token_leaked = Signal()
+
 # A secret was refused: ``reason`` (a ``Reason``), ``token`` (None unless the secret is known) and
 # ``request`` (None if the caller of ``verify()`` gave none). A receiver may raise, for example
 # ``PermissionDenied``.

@@ -20,6 +20,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from access_tokens.emails import send_expiry_emails
+from access_tokens.leaks import revoke_leaked
 from access_tokens.models import Token
 from access_tokens.signals import last_used_failed
 
@@ -720,3 +721,73 @@ def test_many_hosts_at_once_send_a_user_one_email(
 
     (message,) = mails.messages
     assert all(token.partial in message.get_content() for token in Token.objects.all())
+
+
+# A token that leaked.
+
+
+@contextmanager
+def rotation_meanwhile(
+    statement: str, token: KnownToken, server: ThreadPoolExecutor
+) -> Iterator[list[Future[Any]]]:
+    """Rotate ``token`` on another connection before a statement, and assert that this waits."""
+    rotations: list[Future[Any]] = []
+
+    def rotate() -> Any:
+        try:
+            return Token.objects.rotate(Token.objects.get(pk=token.pk))
+        except ValidationError as error:
+            return error
+        finally:
+            connections.close_all()
+
+    def rotate_and_wait(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith(statement):
+            rotations.append(server.submit(rotate))
+            with pytest.raises(TimeoutError):
+                rotations[0].result(timeout=0.5)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(rotate_and_wait):
+        yield rotations
+
+
+def test_rotation_waits_while_a_leaked_token_is_deleted(
+    token: KnownToken, server: ThreadPoolExecutor
+) -> None:
+    with rotation_meanwhile("DELETE", token, server) as rotations:
+        leaks = revoke_leaked([token.secret])
+
+    assert (leaks.deleted, leaks.failed) == ([token], [])
+    assert rotations[0].result(PATIENCE).code == "conflict"
+
+
+def test_rotation_waits_while_a_leaked_old_secret_is_ended(
+    token: KnownToken, server: ThreadPoolExecutor
+) -> None:
+    secret = Token.objects.rotate(token)
+    assert works(server, secret)
+    with rotation_meanwhile("UPDATE", token, server) as rotations:
+        leaks = revoke_leaked([token.secret])
+
+    assert (leaks.ended, leaks.failed) == ([token], [])
+    assert rotations[0].result(PATIENCE).code == "conflict"
+    assert not works(server, token.secret)
+    assert works(server, secret)
+
+
+def test_token_that_is_reported_by_many_at_once_is_deleted_once(
+    token: KnownToken, server: ThreadPoolExecutor, prepare: Prepare
+) -> None:
+    all_know = threading.Barrier(4)
+
+    def meet(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.endswith("FOR UPDATE"):
+            all_know.wait(PATIENCE)
+        return execute(sql, params, many, context)
+
+    prepare(wrap(meet))
+    results = side_by_side(server, 4, lambda: revoke_leaked([token.secret]))
+
+    assert sorted(len(leaks.deleted) for leaks in results) == [0, 0, 0, 1]
+    assert not any(leaks.failed for leaks in results)

@@ -9,8 +9,8 @@ import access_tokens
 PACKAGE = Path(access_tokens.__file__).parent
 ROOT = PACKAGE.parent
 SOURCES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
-# The modules that may import Django REST framework, by its own names.
-OF_DRF = {"authentication.py", "permissions.py", "serializers.py", "viewsets.py"}
+# The modules that may import Django REST framework.
+OF_DRF = {"authentication.py", *(path for path in SOURCES if path.startswith("api/"))}
 
 WITHOUT_DRF = """
 import sys

@@ -117,7 +117,8 @@ def test_every_way_to_create_a_token_is_tested() -> None:
                 if name in makers:
                     found.add(path.relative_to(package).as_posix())
 
-    assert found - {"crypto.py"} == {way.partition(",")[0] for way in CREATORS}
+    # leaks.py finds secrets and makes none.
+    assert found - {"crypto.py", "leaks.py"} == {way.partition(",")[0] for way in CREATORS}
 
 
 # Searching.
