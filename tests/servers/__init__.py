@@ -1,0 +1,1 @@
+"""Tests on several servers of one database, which .ci/run starts."""
