@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +23,9 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "EXPIRY_DEFAULT_DAYS": 90,
     "MAX_EXPIRY_DAYS": None,
     "MAX_TOKENS_PER_USER": None,
+    "MAY_CREATE": None,
     "ROTATION_OVERLAP": timedelta(hours=24),
+    "SELF_ROTATION": False,
     "SCOPES": {},
     "EMAIL_ON_CREATION": False,
     "REJECTION_RATE": None,
@@ -47,7 +49,9 @@ class Settings:
     EXPIRY_DEFAULT_DAYS: int | None
     MAX_EXPIRY_DAYS: int | None
     MAX_TOKENS_PER_USER: int | None
+    MAY_CREATE: str | Callable[[Any], object] | None
     ROTATION_OVERLAP: timedelta | None
+    SELF_ROTATION: bool
     SCOPES: Mapping[str, _StrOrPromise]
     EMAIL_ON_CREATION: bool
     REJECTION_RATE: str | None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import lookups
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
@@ -48,3 +49,13 @@ class NameField(CharField):
             # The default collations of MySQL and MariaDB ignore case and accents.
             parameters["collation"] = "utf8mb4_bin"
         return parameters
+
+
+@NameField.register_lookup
+class NameIContains(lookups.IContains):
+    """Ignore case where the collation of names doesn't."""
+
+    def as_mysql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        name, name_params = self.process_lhs(compiler, connection)
+        part, part_params = self.process_rhs(compiler, connection)
+        return f"LOWER({name}) LIKE LOWER({part})", [*name_params, *part_params]

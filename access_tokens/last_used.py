@@ -65,6 +65,16 @@ def record_use(token: Token, request: HttpRequest | None = None) -> None:
         write(use)
 
 
+def confirm_secret(token: Token) -> None:
+    """Write that the secret of ``token`` is in use, also in a transaction that is open.
+
+    A rotation would replace a secret that was never used.
+    """
+    time = previous_ends_at(token, timezone.now())
+    if time is not None:
+        end_previous(token, time, router.db_for_write(type(token), instance=token))
+
+
 def last_used_at(token: Token, now: datetime) -> datetime | None:
     """Return the last-used time to write, or None if there is nothing to write."""
     resolution = conf.LAST_USED_RESOLUTION

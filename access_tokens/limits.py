@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .querysets import TokenQuerySet
 
 LONGEST_EXPIRY: Final = 36_500  # days
+MAY_NOT_CREATE: Final = _("You may not create access tokens.")
 
 
 def end_of_day(days: int) -> datetime:
@@ -46,6 +48,17 @@ def offered_days() -> list[int | None]:
     return list(dict.fromkeys(map(within_limit, days)))
 
 
+def default_expiration() -> datetime | None:
+    """Return when a token expires whose user doesn't say when."""
+    days = within_limit(conf.EXPIRY_DEFAULT_DAYS) if offered_days() else None
+    return None if days is None else end_of_day(days)
+
+
+def may_live_forever() -> bool:
+    """Return whether users may choose no expiration, as far as the form is concerned."""
+    return None in (offered_days() or [None]) or conf.MAX_EXPIRY_DAYS is not None
+
+
 def validate_expiration(expires_at: datetime | None) -> None:
     """Raise ``ValidationError`` for an expiration that is past or later than the site allows."""
     limit = conf.MAX_EXPIRY_DAYS
@@ -68,6 +81,21 @@ def validate_expiration(expires_at: datetime | None) -> None:
     else:
         return
     raise ValidationError({"expires_at": error})
+
+
+def may_create(user: Any) -> bool:
+    """Return whether the site lets ``user`` create tokens, on the page and by the REST API."""
+    rule = conf.MAY_CREATE
+    if isinstance(rule, str):
+        rule = import_string(rule)
+    return rule is None or bool(rule(user))
+
+
+def creation_error(user: Any, tokens: TokenQuerySet) -> ValidationError | None:
+    """Return why ``user``, who has ``tokens``, can't create one more, or None."""
+    if may_create(user):
+        return limit_reached(tokens)
+    return ValidationError(MAY_NOT_CREATE, code="may_not_create")
 
 
 def check_number(tokens: TokenQuerySet, user: User) -> None:

@@ -101,7 +101,7 @@ class TokenManager(_TokenManager["Token"]):
 
         Raise ``ValidationError`` if the site switched rotation off, for an expired token, an
         inactive user and an expiration that the site doesn't allow, and with the code "conflict"
-        if the token was rotated or deleted at the same time.
+        if the token was rotated or deleted since it was read.
         """
         using = self._db or router.db_for_write(self.model, instance=token)
         secret = rotation.rotate(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import IntegrityError, models, router, transaction
 from django.db.models import Q
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
@@ -18,7 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from .conf import conf
 from .fields import NameField
 from .limits import validate_expiration
-from .managers import TokenManager
+from .managers import TokenManager, is_about_name
+from .querysets import UNUSED_AFTER_DAYS, State
 from .scopes import missing_scopes
 from .signals import token_deleted
 
@@ -101,6 +102,16 @@ class Token(models.Model):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     @property
+    def state(self) -> State:
+        """What ``in_states()`` asks for."""
+        if self.is_expired:
+            return State.EXPIRED
+        limit = timezone.now() - timedelta(days=UNUSED_AFTER_DAYS)
+        is_unused = (self.last_used_at or self.created_at) <= limit
+        is_recorded = conf.LAST_USED_RESOLUTION is not None
+        return State.UNUSED if is_unused and is_recorded else State.ACTIVE
+
+    @property
     def rotation_is_pending(self) -> bool:
         """Whether the secret of the last rotation was never used."""
         return self.rotated_at is not None and self.previous_ends_at is None
@@ -125,6 +136,29 @@ class Token(models.Model):
     def has_scopes(self, *names: str) -> bool:
         """Return whether the token has all these scopes. A token without scopes has all."""
         return not missing_scopes(self.scopes, names)
+
+    def change(self, **columns: Any) -> None:
+        """Store these columns alone: saving the row would undo a use, or bring back a deleted token.
+
+        The values are those of a valid form or serializer. Raise ``ValidationError`` for a name that is taken, and ``DoesNotExist`` if the token was
+        deleted.
+        """
+        using = router.db_for_write(type(self), instance=self)
+        rows = type(self)._base_manager.using(using).filter(pk=self.pk)
+        try:
+            # The savepoint keeps a transaction of the caller usable.
+            with transaction.atomic(using=using):
+                found = not columns or rows.update(**columns)
+        except IntegrityError as refusal:
+            if not is_about_name(refusal):
+                raise
+            raise ValidationError({"name": name_taken_error(columns["name"])}) from None
+        if not found:
+            raise self.DoesNotExist("The token was deleted.")
+        for name, value in columns.items():
+            setattr(self, name, value)
+
+    change.alters_data = True  # type: ignore[attr-defined]  # for templates, as in Django
 
     def unique_error_message(self, model_class: Any, unique_check: Any) -> ValidationError:
         if tuple(unique_check) == ("user", "name"):

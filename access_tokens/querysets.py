@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import enum
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import models, router, transaction
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
+from django.db.models.lookups import In
 from django.utils import timezone
+
+from .conf import conf
 
 if TYPE_CHECKING:
     from .models import Token
@@ -22,14 +27,35 @@ UNUSED_AFTER_DAYS: Final = 90
 CHUNK_SIZE: Final = 500
 
 
+def is_unused(now: datetime, days: int = UNUSED_AFTER_DAYS) -> Q:
+    limit = now - timedelta(days=days)
+    return Q(last_used_at__lte=limit) | Q(last_used_at=None, created_at__lte=limit)
+
+
+class State(enum.StrEnum):
+    """What a token is good for: an unused one works too."""
+
+    ACTIVE = "active"
+    UNUSED = "unused"
+    EXPIRED = "expired"
+
+
 class TokenQuerySet(QuerySet):
+    def in_states(self, states: Iterable[str]) -> TokenQuerySet:
+        """Return the tokens whose ``state`` is one of ``states``."""
+        now = timezone.now()
+        cases = [When(expires_at__lte=now, then=Value(State.EXPIRED))]
+        if conf.LAST_USED_RESOLUTION is not None:
+            cases.append(When(is_unused(now), then=Value(State.UNUSED)))
+        state = Case(*cases, default=Value(State.ACTIVE), output_field=models.CharField())
+        return self.filter(In(state, list(states)))
+
     def never_used(self) -> TokenQuerySet:
         return self.filter(last_used_at=None)
 
     def unused(self, days: int = UNUSED_AFTER_DAYS) -> TokenQuerySet:
         """Return the tokens whose last use, or else creation, is at least ``days`` days ago."""
-        limit = timezone.now() - timedelta(days=days)
-        return self.filter(Q(last_used_at__lte=limit) | Q(last_used_at=None, created_at__lte=limit))
+        return self.filter(is_unused(timezone.now(), days))
 
     def expired(self, days: int = 0) -> TokenQuerySet:
         """Return the tokens that expired at least ``days`` days ago."""

@@ -31,8 +31,10 @@ def rotate(
     that was deleted.
     """
     if conf.ROTATION_OVERLAP is None:
-        raise ValidationError(_("Rotation is switched off."), code="rotation_off")
-    row = tokens.select_related("user").filter(pk=token.pk).first()
+        raise rotation_off()
+    # The token as the caller knows it: another rotation may have been first.
+    known = tokens.filter(pk=token.pk, rotated_at=token.rotated_at)
+    row = known.select_related("user").first()
     if row is None:
         raise conflict()
     if row.is_expired:
@@ -86,6 +88,15 @@ def same_lifetime(token: Token, now: datetime) -> datetime | None:
     return expires_at if latest is None else min(expires_at, latest)
 
 
+def exact_lifetime(token: Token) -> datetime | None:
+    """Return when ``token`` expires if it lives from now on no longer than it was made for."""
+    now = timezone.now()
+    expires_at = same_lifetime(token, now)
+    if token.expires_at is None or expires_at is None:
+        return expires_at
+    return min(expires_at, now + (token.expires_at - (token.rotated_at or token.created_at)))
+
+
 def end_previous(tokens: TokenQuerySet, token: Token) -> bool:
     """Let the old secret of ``token`` stop working now. Return whether it still worked."""
     now = timezone.now()
@@ -95,6 +106,10 @@ def end_previous(tokens: TokenQuerySet, token: Token) -> bool:
         return False
     token.previous_ends_at = now
     return True
+
+
+def rotation_off() -> ValidationError:
+    return ValidationError(_("Rotation is switched off."), code="rotation_off")
 
 
 def conflict() -> ValidationError:

@@ -103,7 +103,9 @@ def required_scopes_of(view: Any) -> Any:
 
 
 def accepts_tokens(view: Any) -> bool:
-    """Return whether a view in the URLconf authenticates by access tokens."""
+    """Return whether a view in the URLconf authenticates by access tokens, and doesn't refuse them."""
+    if attribute_of(view, "is_for_token") is False:  # as most of access_tokens.api
+        return False
     return any(map(own_class, attribute_of(view, "authentication_classes") or ()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
@@ -15,7 +16,7 @@ from django.views.generic.detail import SingleObjectMixin
 
 from .conf import conf
 from .forms import TokenForm, TokenRotateForm, prefill
-from .limits import limit_reached
+from .limits import creation_error, may_create
 from .mixins import OwnTokensMixin, ReturnMixin, RevealMixin
 from .models import Token
 from .querysets import TokenQuerySet
@@ -29,7 +30,7 @@ class TokenListView(OwnTokensMixin, ListView):  # type: ignore[type-arg]  # gene
     paginate_by = 50
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        limit_error = limit_reached(self.get_queryset())
+        limit_error = creation_error(self.request.user, self.get_queryset())
         return super().get_context_data(**{"limit_error": limit_error} | kwargs)
 
 
@@ -43,12 +44,20 @@ class TokenCreateView(RevealMixin, CreateView):  # type: ignore[type-arg]  # as 
     def get_initial(self) -> dict[str, Any]:
         return super().get_initial() | prefill(self.request.GET)
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if may_create(request.user):
+            return super().post(request, *args, **kwargs)
+        # The page says why.
+        response = self.get(request, *args, **kwargs)
+        response.status_code = HTTPStatus.FORBIDDEN
+        return response
+
     def get_form_kwargs(self) -> dict[str, Any]:
         token = Token(user=self.request.user)  # type: ignore[misc]  # logged in
         return super().get_form_kwargs() | {"instance": token, "label_suffix": ""}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        limit_error = limit_reached(self.get_queryset())
+        limit_error = creation_error(self.request.user, self.get_queryset())
         context = super().get_context_data(**{"limit_error": limit_error} | kwargs)
         name = context["form"].instance.name
         if self.request.method == "POST" and "secret" not in context:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("look/", views.LookView.as_view(), name="look"),
     path("admin/", admin.site.urls),
     path("api/", views.IndexView.as_view(), name="api"),
+    path("api/tokens/", include("access_tokens.api.urls")),
     path("api/me/", views.MeView.as_view(), name="me"),
     path("api/notes/", views.NoteListView.as_view(), name="notes"),
     path("api/reports/", views.report, name="reports"),

@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
-from django.urls import path
+from django.urls import include, path
 from django.utils.decorators import method_decorator
 from pytest_django.live_server_helper import LiveServer
 from rest_framework import exceptions
@@ -137,6 +137,7 @@ urlpatterns = [
     path("non-atomic/", NonAtomicView.as_view()),
     path("stream/", StreamView.as_view()),
     path("plain/", plain_view),
+    path("tokens/", include("access_tokens.api.urls")),
 ]
 
 

@@ -22,6 +22,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
+from access_tokens.api.views import TokenViewSet
 from access_tokens.authentication import AccessTokenAuthentication
 from access_tokens.checks.links import DOCUMENTATION
 from access_tokens.checks.rest_framework import check_required_scopes
@@ -187,6 +188,12 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         ],
     ),
     "EMAIL_ON_CREATION": ("E017", [False, True], [None, 1, "on"]),
+    "MAY_CREATE": (
+        "E020",
+        [None, bool, lambda user: True, "django.contrib.auth.get_user"],
+        [True, 1, [], "", "auth", "nowhere.rule", "django.contrib.auth.nothing", "os.sep"],
+    ),
+    "SELF_ROTATION": ("E021", [False, True], [None, 1, "on"]),
     "REJECTION_RATE": (
         "E023",
         [None, "1/s", "100/min", "5000/hour", "10/day"],
@@ -563,6 +570,40 @@ def route(settings: Settings, view: Any) -> None:
     """Let the site have ``view`` on two paths, and ``SCOPES``."""
     settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
     settings.ROOT_URLCONF = (path("a/", view), path("b/", include(([path("c/", view)], "b"))))
+
+
+@pytest.mark.parametrize(
+    ("classes", "is_found"),
+    [
+        ([AccessTokenAuthentication, SessionAuthentication], False),
+        ([SessionAuthentication, KeywordAuthentication], False),
+        ([AccessTokenAuthentication], True),
+        ([SessionAuthentication], True),
+        ([], True),
+        (None, True),
+    ],
+)
+def test_api_needs_a_class_for_users_and_one_for_tokens(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, classes: Any, is_found: bool
+) -> None:
+    settings.ACCESS_TOKENS = {}
+    monkeypatch.setattr(TokenViewSet, "authentication_classes", classes)
+    settings.ROOT_URLCONF = (path("a/", include("access_tokens.api.urls")),)
+
+    assert list(found()) == (["access_tokens.W006"] if is_found else [])
+
+
+def test_scopes_of_an_endpoint_that_refuses_tokens_do_not_matter(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
+    settings.ROOT_URLCONF = (path("a/", TokenViewSet.as_view({"get": "list"})),)
+    monkeypatch.setattr(TokenViewSet, "required_scopes", ["nothing"])
+    assert list(found()) == []
+
+    view = TokenViewSet.as_view({"get": "retrieve_self"}, is_for_token=True)
+    settings.ROOT_URLCONF = (path("a/", view),)
+    assert list(found()) == ["access_tokens.E019"]
 
 
 @pytest.mark.parametrize(

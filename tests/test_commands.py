@@ -627,21 +627,31 @@ urlpatterns = [
     path("api/", include(router.urls)),
     path("api/status/", StatusView.as_view()),
     path("api/purge/<int:pk>/", cache_page(60)(purge)),
+    path("api/tokens/", include("access_tokens.api.urls")),
     path("site/", StatusView.as_view(authentication_classes=[SessionAuthentication])),
 ]
 ENDPOINTS = """\
-/api/reports/           GET     (any token)
-/api/reports/           POST    write
-/api/reports/<pk>/      DELETE  reports write
-/api/reports/<pk>/run/  GET     reports
-/api/reports/<pk>/run/  POST    reports
-/api/                   GET     read
-/api/status/            GET     read
-/api/status/            POST    write
-/api/purge/<int:pk>/    DELETE  reports
-/api/purge/<int:pk>/    GET     read
-/site/                  GET     (no access tokens)
-/site/                  POST    (no access tokens)
+/api/reports/                 GET     (any token)
+/api/reports/                 POST    write
+/api/reports/<pk>/            DELETE  reports write
+/api/reports/<pk>/run/        GET     reports
+/api/reports/<pk>/run/        POST    reports
+/api/                         GET     read
+/api/status/                  GET     read
+/api/status/                  POST    write
+/api/purge/<int:pk>/          DELETE  reports
+/api/purge/<int:pk>/          GET     read
+/api/tokens/                  GET     (no access tokens)
+/api/tokens/                  POST    (no access tokens)
+/api/tokens/self/             DELETE  (any token)
+/api/tokens/self/             GET     (any token)
+/api/tokens/self/rotate/      POST    (any token)
+/api/tokens/<int:pk>/         DELETE  (no access tokens)
+/api/tokens/<int:pk>/         GET     (no access tokens)
+/api/tokens/<int:pk>/         PATCH   (no access tokens)
+/api/tokens/<int:pk>/rotate/  POST    (no access tokens)
+/site/                        GET     (no access tokens)
+/site/                        POST    (no access tokens)
 """
 
 

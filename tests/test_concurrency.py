@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import Error, OperationalError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -583,6 +584,61 @@ def test_read_only_database_at_the_first_use_leaves_the_old_secret_alive(
 
     assert Token.objects.get().previous_ends_at is None
     assert works(server, token.secret)
+
+
+def api(user: User, path: str, body: dict[str, Any] | None = None) -> Callable[[], Any]:
+    """Return a function that sends a POST to the REST API, logged in as ``user``."""
+    client = Client()
+    client.force_login(user)
+
+    def call() -> Any:
+        response = client.post(f"/tokens/{path}", body or {}, content_type="application/json")
+        return response.status_code, response.json()
+
+    return call
+
+
+def test_of_two_rotations_by_the_api_one_shows_a_secret(
+    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, prepare: Prepare
+) -> None:
+    both_have_read = threading.Barrier(2)
+
+    def meet(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if is_rotation(sql):
+            both_have_read.wait(PATIENCE)
+        return execute(sql, params, many, context)
+
+    rotate = api(token.user, f"{token.pk}/rotate/")
+    prepare(wrap(meet))
+    (status, won), (other, lost) = sorted(side_by_side(server, 2, rotate), key=lambda r: r[0])
+
+    assert (status, other) == (200, 409)
+    assert "secret" not in lost
+    assert works(server, won["secret"])
+    assert works(server, token.secret)
+
+
+def test_of_many_tokens_with_one_name_the_api_creates_one(
+    atomic: bool, server: ThreadPoolExecutor
+) -> None:
+    results = side_by_side(server, 6, api(UserFactory.create(), "", {"name": "laptop"}))
+
+    assert sorted(status for status, _answer in results) == [201, *[400] * 5]
+    assert all(list(answer) == ["name"] for status, answer in results if status == 400)
+    assert Token.objects.count() == 1
+
+
+def test_limit_holds_for_many_creates_by_the_api(
+    atomic: bool, server: ThreadPoolExecutor, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"MAX_TOKENS_PER_USER": 3}
+    user = UserFactory.create()
+    calls = [api(user, "", {"name": str(number)}) for number in range(8)]
+
+    results = side_by_side(server, 8, lambda: calls.pop()())
+
+    assert sorted(status for status, _answer in results) == [*[201] * 3, *[400] * 5]
+    assert Token.objects.count() == 3
 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])

@@ -13,12 +13,12 @@ from django.core.management import get_commands
 from django.dispatch import Signal
 
 import access_tokens
-from access_tokens import signals
+from access_tokens import signals, urls
+from access_tokens.api import urls as api_urls
 from access_tokens.checks.links import DOCUMENTATION
 from access_tokens.conf import DEFAULTS
 from access_tokens.exceptions import Reason
 from access_tokens.templatetags.access_tokens import register
-from access_tokens.urls import app_name, urlpatterns
 
 from .docs import DOCS, PAGES, README, ROOT
 
@@ -59,7 +59,11 @@ def names() -> list[tuple[str, str]]:
         "signal": (name for name, value in vars(signals).items() if isinstance(value, Signal)),
         "reason": (str(reason) for reason in Reason),
         "check": check_ids(),
-        "url": (f"{app_name}:{pattern.name}" for pattern in urlpatterns),
+        "url": (
+            f"{module.app_name}:{pattern.name}"
+            for module in (urls, api_urls)
+            for pattern in module.urlpatterns
+        ),
         "template": templates(),
         "css": css_variables(),
         "tag": [*register.tags, *register.filters],

@@ -159,6 +159,17 @@ def test_filter_trims_as_the_field_does(user: User) -> None:
     assert Token.objects.filter(name=" ci ").exists()
 
 
+def test_search_ignores_case(user: User) -> None:
+    TokenFactory.create(user=user, name="Laptop")
+
+    found = Token.objects.filter(name__icontains="lapTOP")
+    assert found.exists()
+    # As on MariaDB, whatever the database of this test is.
+    (lookup,) = found.query.where.children
+    sql, params = lookup.as_mysql(found.query.get_compiler(connection=connection), connection)  # type: ignore[union-attr]  # of this app
+    assert (sql.count("LOWER("), params) == (2, ["%lapTOP%"])
+
+
 @pytest.mark.parametrize(("vendor", "collation"), [("mysql", "utf8mb4_bin"), ("sqlite", None)])
 def test_collation_is_named_only_where_the_default_ignores_case(
     vendor: str, collation: str | None, monkeypatch: pytest.MonkeyPatch

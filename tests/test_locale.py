@@ -274,6 +274,9 @@ def pages_of_scopes_and_limits(client: Client, user: User) -> Iterator[Page]:
         token.delete()
         yield page_of(client.get(CREATE))
         yield page_of(client.post(CREATE, {"name": "laptop"}))
+    with override_settings(ACCESS_TOKENS={"MAY_CREATE": lambda user: False}):
+        yield page_of(client.get(LIST))
+        yield page_of(client.get(CREATE))
 
 
 def admin_pages_of_rotation_and_limits(client: Client, user: User) -> Iterator[Page]:

@@ -43,6 +43,7 @@ from .html import Page
 
 CREATE = "/account/tokens/new/"
 ADMIN = "/admin/access_tokens/token/"
+API = "/api/tokens/"
 ENGINES = ["db", "cache", "signed_cookies", "file"]
 STORAGES = ["session.SessionStorage", "cookie.CookieStorage", "fallback.FallbackStorage"]
 
@@ -94,6 +95,14 @@ def by_rotation_command(client: Client) -> str:
     return output.getvalue()
 
 
+def by_api(client: Client) -> str:
+    return client.post(API, {"name": "swept"}).content.decode()
+
+
+def by_rotation_in_the_api(client: Client) -> str:
+    return client.post(f"{API}{make(client).pk}/rotate/").content.decode()
+
+
 CREATORS: dict[str, Callable[[Client], str]] = {
     "forms/__init__.py": by_page,
     "forms/__init__.py, in the admin": by_admin,
@@ -103,6 +112,8 @@ CREATORS: dict[str, Callable[[Client], str]] = {
     "forms/__init__.py, by rotation in the admin": by_rotation_in_the_admin,
     "management/commands/rotate_access_token.py": by_rotation_command,
     "rotation.py": by_rotation,
+    "api/serializers.py": by_api,
+    "api/serializers.py, by rotation": by_rotation_in_the_api,
 }
 
 

@@ -284,6 +284,14 @@ def test_table_says_that_the_limit_is_reached(token: KnownToken, settings: Setti
     assert not table.all("a[@href='/account/tokens/new/']")
 
 
+def test_table_says_who_may_not_create(user: User, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"MAY_CREATE": lambda user: False}
+
+    table = page("{% access_tokens_table %}", {"request": request_of(user)})
+    assert table.text("p[@class='at-limit']") == "You may not create access tokens."
+    assert not table.all("a[@href='/account/tokens/new/']")
+
+
 @pytest.mark.parametrize("context", [{}, {"request": RequestFactory().get("/")}])
 def test_table_without_a_user_is_empty(context: dict[str, Any]) -> None:
     assert render("{% access_tokens_table %}", context).strip() == ""

@@ -875,6 +875,42 @@ def test_tokens_are_counted_only_with_a_limit(
     assert len(captured) == queries
 
 
+# MAY_CREATE.
+
+MAY_NOT_CREATE = "You may not create access tokens."
+
+
+def is_somebody_else(user: User) -> bool:
+    return user.get_username() != "ada"
+
+
+@pytest.mark.usefixtures("any_base")
+@pytest.mark.parametrize("rule", [is_somebody_else, "tests.test_views.is_somebody_else"])
+def test_user_who_may_not_create_is_told_so_and_stopped(
+    client: Client, settings: Settings, rule: Any
+) -> None:
+    settings.ACCESS_TOKENS = settings.ACCESS_TOKENS | {"MAY_CREATE": rule}
+
+    page = Page(client.get(LIST))
+    assert page.text("p[@class='at-limit']") == MAY_NOT_CREATE
+    assert not page.all(f"a[@href='{CREATE}']")
+    for response, status in [(client.get(CREATE), 200), (create(client), 403)]:
+        assert response.status_code == status
+        assert MAY_NOT_CREATE in Page(response).texts("p")
+        assert not Page(response).all("input[@name='name']")
+    assert not Token.objects.exists()
+
+
+def test_rule_does_not_bind_others_and_no_rotation(
+    client: Client, token: KnownToken, settings: Settings
+) -> None:
+    settings.ACCESS_TOKENS = {"MAY_CREATE": is_somebody_else}
+
+    assert secret_of(client.post(rotate_url(token.pk)))
+    client.force_login(UserFactory.create())
+    assert secret_of(create(client))
+
+
 # Deleting.
 
 

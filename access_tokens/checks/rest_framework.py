@@ -8,8 +8,8 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 
-from ..conf import AUTHENTICATION_CLASS, authentication_classes, conf
-from ..scopes import accepts_tokens, api_views, required_scopes_of
+from ..conf import AUTHENTICATION_CLASS, authentication_classes, conf, own_class
+from ..scopes import accepts_tokens, api_views, attribute_of, required_scopes_of
 from .links import documented
 from .settings import check_settings
 
@@ -40,6 +40,33 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@documented
+def check_api(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each endpoint of ``access_tokens.api`` has an authentication class that it takes."""
+    try:
+        views = [view for _path, view in api_views()]
+    except Exception:
+        return []  # Django says itself what is wrong with the URLconf.
+    classes: dict[str, bool] = {}
+    for view in views:
+        is_for_token = attribute_of(view, "is_for_token")
+        if is_for_token is not None:
+            authenticators = attribute_of(view, "authentication_classes") or ()
+            is_usable = any((own_class(cls) is not None) == is_for_token for cls in authenticators)
+            name = f"{view.cls.__module__}.{view.cls.__qualname__}"
+            classes[name] = classes.get(name, True) and is_usable
+    return [
+        Warning(
+            f"Nobody can use some endpoints of {name}.",
+            hint="Its authentication classes must include AccessTokenAuthentication, for self/, and "
+            "another one, such as SessionAuthentication, for the others.",
+            id="access_tokens.W006",
+        )
+        for name, is_usable in classes.items()
+        if not is_usable
+    ]
 
 
 @documented

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Collection, Iterator
-from datetime import timedelta
 from typing import Any
 
 from django.core.cache import caches
@@ -13,68 +11,22 @@ from django.core.cache.backends.base import BaseCache
 from django.core.checks import CheckMessage, Error, Warning
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
-from django.utils.functional import Promise
 
 from ..conf import DEFAULTS, conf, user_settings
-from ..crypto import PREFIX_PATTERN
 from ..limits import LONGEST_EXPIRY
 from .links import documented
-
-# A scope-token of OAuth (RFC 6749, 3.3).
-SCOPE_PATTERN = r"[\x21\x23-\x5B\x5D-\x7E]+"
-
-
-def is_prefix(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(PREFIX_PATTERN, value) is not None
-
-
-def is_duration(value: Any) -> bool:
-    return value is None or (isinstance(value, timedelta) and value >= timedelta(0))
-
-
-def is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def is_url(value: Any) -> bool:
-    """Return whether ``resolve_url()`` takes the value: a path, a URL, a name or an object."""
-    if isinstance(value, str):
-        return re.fullmatch(r"(https?:/)?/\S*|[^\s/]+", value) is not None
-    return isinstance(value, Promise) or callable(value) or hasattr(value, "get_absolute_url")
-
-
-def is_expiry(value: Any) -> bool:
-    return value is None or (type(value) is int and 1 <= value <= LONGEST_EXPIRY)
-
-
-def is_expiry_list(value: Any) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and all(map(is_expiry, value))
-        and len(set(value)) == len(value)
-    )
-
-
-def is_limit(value: Any) -> bool:
-    return value is None or (type(value) is int and value >= 1)
-
-
-def is_scopes(value: Any) -> bool:
-    return isinstance(value, dict) and (
-        not value
-        or (
-            {"read", "write"} <= value.keys()
-            and all(isinstance(n, str) and re.fullmatch(SCOPE_PATTERN, n) for n in value)
-            and all(is_text(label) or isinstance(label, Promise) for label in value.values())
-        )
-    )
-
-
-def is_rate(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, str) and re.fullmatch(r"0*[1-9][0-9]*/[smhd][a-z]*", value) is not None
-    )
-
+from .values import (
+    is_duration,
+    is_expiry,
+    is_expiry_list,
+    is_limit,
+    is_prefix,
+    is_rate,
+    is_rule,
+    is_scopes,
+    is_text,
+    is_url,
+)
 
 # Per key: the id of its error, the test of its value and what the value must be.
 RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
@@ -99,6 +51,12 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
         "quotes, backslashes or characters beyond ASCII",
     ),
     "EMAIL_ON_CREATION": ("E017", bool.__instancecheck__, "True or False"),
+    "MAY_CREATE": (
+        "E020",
+        is_rule,
+        "a function of a user, or its path, as 'mysite.rules.may_create_tokens', or None",
+    ),
+    "SELF_ROTATION": ("E021", bool.__instancecheck__, "True or False"),
     "REJECTION_RATE": ("E023", is_rate, "a number per period, as '100/min', or None"),
 }
 

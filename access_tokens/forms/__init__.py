@@ -8,7 +8,6 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import IntegrityError, router, transaction
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
@@ -185,16 +184,9 @@ class TokenChangeForm(forms.ModelForm):  # type: ignore[type-arg]  # as above
     def save(self, commit: bool = True) -> Token:
         token: Token = super().save(commit=False)
         if commit:
-            using = router.db_for_write(Token, instance=token)
             columns = {"name"} | ({"scopes"} & set(self.changed_data))
-            changes = {column: getattr(token, column) for column in columns}
             try:
-                # The savepoint keeps a transaction of the caller usable.
-                with transaction.atomic(using=using):
-                    rows = Token.objects.using(using).filter(pk=token.pk).update(**changes)
-            except IntegrityError:
-                self.clean_name()
-                raise
-            if not rows:
-                raise ValidationError("The token was deleted.")
+                token.change(**{column: getattr(token, column) for column in columns})
+            except Token.DoesNotExist:
+                raise ValidationError("The token was deleted.") from None
         return token

@@ -18,7 +18,7 @@ from django.utils.timezone import template_localtime  # type: ignore[attr-define
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 
 from access_tokens.conf import conf
-from access_tokens.limits import limit_reached
+from access_tokens.limits import creation_error
 from access_tokens.models import Token
 from access_tokens.querysets import DIGESTS, UNUSED_AFTER_DAYS
 
@@ -157,7 +157,7 @@ def access_tokens_table(context: Context) -> dict[str, Any]:
         "request": request,
         "return_url": request.get_full_path(),
         "csp_nonce": context.get("csp_nonce"),
-        "limit_error": limit_reached(tokens),
+        "limit_error": creation_error(user, tokens),
         "token_list": tokens[:TABLE_ROWS],
     }
 

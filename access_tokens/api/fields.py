@@ -1,0 +1,40 @@
+"""The fields for what the fields of DRF don't know: scopes and expirations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+
+from ..conf import conf
+from ..scopes import join_scopes
+
+
+class ScopesField(serializers.MultipleChoiceField):
+    """The names of scopes, a list. The value is what the token stores."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=list(conf.SCOPES.items()), **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, list):
+            self.fail("not_a_list", input_type=type(data).__name__)
+        try:
+            return join_scopes([str(name) for name in data])
+        except ValidationError as error:
+            raise ValidationError(error.error_dict["scopes"]) from None
+
+    def to_representation(self, value: str) -> list[str]:  # type: ignore[override]  # as above
+        return value.split()
+
+
+class ExpirationField(serializers.DateTimeField):
+    """A time, also one that has no equivalent in UTC, which is refused."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        try:
+            return super().enforce_timezone(value)
+        except OverflowError:
+            self.fail("overflow")
