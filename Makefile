@@ -35,7 +35,7 @@ test-scanners: $(installed) $(VENV)/.ready-scanners ## Test the rules for secret
 pictures: $(installed) $(VENV)/.ready-browser ## Take the screenshots of the documentation
 	$(bin)/pytest tests/browser/pictures.py
 
-bench: $(installed) $(VENV)/.ready-bench ## Compare with the peers, on the same database (ARGS=--help)
+bench: $(installed) ## Compare with the peers, on the same database (ARGS=--help)
 	@$(bin)/python manage.py bench --settings benchmarks.settings $(ARGS)
 
 check: $(installed) $(VENV)/.ready-browser $(VENV)/.ready-lint ## Check the code, the workflows and the packages

@@ -6,7 +6,12 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.utils.translation import gettext_lazy as _
 
-from .checks.rest_framework import check_api, check_default_authentication, check_required_scopes
+from .checks.rest_framework import (
+    check_api,
+    check_default_authentication,
+    check_legacy_formats,
+    check_required_scopes,
+)
 from .checks.settings import check_settings
 from .checks.templates import check_base_template
 from .emails import receive_token_created
@@ -23,6 +28,7 @@ class AccessTokensConfig(AppConfig):
         checks.register(check_settings, checks.Tags.security)
         checks.register(check_base_template, checks.Tags.templates)
         checks.register(check_default_authentication, checks.Tags.security)
+        checks.register(check_legacy_formats, checks.Tags.security)
         checks.register(check_required_scopes, checks.Tags.urls)
         checks.register(check_api, checks.Tags.urls)
         token_created.connect(receive_token_created)

@@ -15,6 +15,7 @@ from .crypto import has_shape
 from .exceptions import TokenRejected
 from .headers import KEYWORD, REALM, challenge, split_header
 from .last_used import record_use
+from .legacy import format_of, is_keyword
 from .scopes import lack_of, log_missing, missing_scopes, needed_scopes
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class AccessTokenAuthentication(BaseAuthentication):
     """Set ``request.user`` to the owner of the token and ``request.auth`` to the ``Token``."""
 
     keyword: str = KEYWORD
+    # What else the header may start with, beside the keywords of LEGACY_FORMATS.
+    legacy_keywords: Sequence[str] = ()
     realm: str = REALM
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
@@ -101,18 +104,27 @@ class AccessTokenAuthentication(BaseAuthentication):
         scheme, value = split_header(request)
         looks_like_secret = has_shape(value)
         del value  # as above
-        return scheme.lower() == self.keyword.lower() and (
-            looks_like_secret or not self.shares_scheme(request)
+        scheme = scheme.lower()
+        return self.answers_to(scheme) and (
+            looks_like_secret
+            or format_of(split_header(request)[1]) is not None
+            or not self.shares_scheme(scheme, request)
         )
 
-    def shares_scheme(self, request: Request) -> bool:
-        """Return whether another authentication class of the view answers to the same scheme."""
+    def answers_to(self, scheme: str) -> bool:
+        """Return whether a scheme, in lower case, is one of this class."""
+        return scheme == self.keyword.lower() or (
+            scheme != "" and (scheme in map(str.lower, self.legacy_keywords) or is_keyword(scheme))
+        )
+
+    def shares_scheme(self, scheme: str, request: Request) -> bool:
+        """Return whether another authentication class of the view answers to ``scheme``."""
         schemes = (
             scheme_of(other, request)
             for other in getattr(request, "authenticators", ())
             if not isinstance(other, AccessTokenAuthentication)
         )
-        return self.keyword.lower() in schemes
+        return scheme in schemes
 
 
 def scheme_of(authentication: BaseAuthentication, request: Request) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +28,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "SELF_ROTATION": False,
     "SCOPES": {},
     "EMAIL_ON_CREATION": False,
+    "LEGACY_FORMATS": (),
     "REJECTION_RATE": None,
 }
 
@@ -54,6 +55,7 @@ class Settings:
     SELF_ROTATION: bool
     SCOPES: Mapping[str, _StrOrPromise]
     EMAIL_ON_CREATION: bool
+    LEGACY_FORMATS: list[str] | tuple[str, ...]
     REJECTION_RATE: str | None
 
     def __getattr__(self, name: str) -> Any:
@@ -66,10 +68,15 @@ class Settings:
 conf = Settings()
 
 
+def default_authentication() -> Sequence[Any]:
+    """Return the default classes of Django REST framework, or their paths, as the site wrote them."""
+    framework = getattr(settings, "REST_FRAMEWORK", {})
+    return framework.get("DEFAULT_AUTHENTICATION_CLASSES") or ()
+
+
 def authentication_classes() -> list[Any]:
     """Return Django REST framework's default classes, with None for each that isn't of this app."""
-    framework = getattr(settings, "REST_FRAMEWORK", {})
-    return [own_class(entry) for entry in framework.get("DEFAULT_AUTHENTICATION_CLASSES") or ()]
+    return [own_class(entry) for entry in default_authentication()]
 
 
 def own_class(entry: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The secret: generate, recognize and digest it. Pure functions, no models, no I/O."""
+"""The secret: generate, recognize and digest it. No models, no I/O."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import secrets
 import string
 import zlib
 from typing import Final
+
+from . import legacy
 
 BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH: Final = 40
@@ -51,8 +53,8 @@ def is_well_formed(secret: str) -> bool:
 
 
 def recognize(secret: str) -> str | None:
-    """Return the digest of ``secret`` if it is well-formed, otherwise None."""
-    return digest_secret(secret) if is_well_formed(secret) else None
+    """Return the digest of ``secret`` if it is well-formed or of a legacy format, otherwise None."""
+    return digest_secret(secret) if is_well_formed(secret) else legacy.recognize(secret)
 
 
 def digest_secret(secret: str) -> str:
@@ -66,8 +68,9 @@ def digest_secret(secret: str) -> str:
 
 def partial(secret: str) -> str:
     """Return what is displayed of ``secret``: ``pat_Zy4k…9fQx``."""
-    start = len(secret) - RANDOM_LENGTH - CHECKSUM_LENGTH + 4
-    return f"{secret[:start]}…{secret[-4:]}"
+    # That of another package may have no prefix, and another length.
+    prefix, underscore, _random = secret.rpartition("_")
+    return f"{secret[: len(prefix + underscore) + 4]}…{secret[-4:]}"
 
 
 def _checksum(body: str) -> str:

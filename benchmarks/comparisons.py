@@ -4,10 +4,12 @@ import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import StringIO
 from statistics import median
 from threading import Barrier
 from typing import NamedTuple
 
+from django.core.management import call_command
 from django.db import connection, connections
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -34,6 +36,7 @@ class Case(NamedTuple):
     goal: str = ""
     resolution: timedelta = SECOND
     peers: Sequence[Peer] = PEERS
+    legacy_formats: Sequence[str] = ()
 
 
 def limited(peer: Peer) -> str:
@@ -50,11 +53,19 @@ def old(peer: Peer) -> str:
     return f"Bearer {secret}"
 
 
+def imported(peer: Peer) -> str:
+    """Return a credential of the reference, whose token was imported."""
+    credential = REFERENCE.valid()
+    if peer is not REFERENCE:
+        call_command("import_access_tokens", "authtoken", stdout=StringIO(), stderr=StringIO())
+    return credential
+
+
 def create_token(scopes: list[str] | None = None) -> tuple[Token, str]:
     return Token.objects.create_token(user=create_user(), name="benchmark", scopes=scopes)
 
 
-# The others record nothing, and have neither scopes nor rotation.
+# The others record nothing, and have neither scopes nor rotation nor an import.
 OURS = [REFERENCE, ACCESS_TOKENS]
 CASES = [
     Case("valid, its second already recorded", authentication, Peer.valid, "≤ 0.25 / 0.50"),
@@ -68,6 +79,13 @@ CASES = [
     ),
     Case("valid, with scopes", authentication, limited, "≤ 1.03 of the first", peers=OURS),
     Case("old secret during the overlap", authentication, old, peers=OURS),
+    Case(
+        "imported from authtoken",
+        authentication,
+        imported,
+        peers=OURS,
+        legacy_formats=["authtoken"],
+    ),
     Case("well-formed but unknown", authentication, Peer.unknown, "≤ 0.40 / 0.90"),
     Case("mistyped", authentication, Peer.mistyped, "≤ 0.05, no query"),
     Case("a whole view, valid", whole_view, Peer.valid, "≤ 0.45 / 0.65"),
@@ -79,7 +97,7 @@ def compare_peers(rounds: int) -> None:
     """Print the ratios to the reference, a row for each case and a column for each peer."""
     print_row("", *(peer.name for peer in PEERS), "queries", "goal (SQLite / PostgreSQL)")
     for case in CASES:
-        with resolution(case.resolution):
+        with resolution(case.resolution, case.legacy_formats):
             calls = {peer.name: case.call(peer, case.credential(peer)) for peer in case.peers}
             samples = measure(calls, rounds)
             with CaptureQueriesContext(connection) as queries:
@@ -156,9 +174,14 @@ def compare_recording(rounds: int) -> None:
     print_row(f"throughput of {CONNECTIONS} connections, one token", f"{share:.3f}", "≥ 0.95")
 
 
-def resolution(value: timedelta | None) -> override_settings:
-    scopes = {"read": "Read", "write": "Write"}
-    return override_settings(ACCESS_TOKENS={"LAST_USED_RESOLUTION": value, "SCOPES": scopes})
+def resolution(value: timedelta | None, legacy_formats: Sequence[str] = ()) -> override_settings:
+    return override_settings(
+        ACCESS_TOKENS={
+            "LAST_USED_RESOLUTION": value,
+            "SCOPES": {"read": "Read", "write": "Write"},
+            "LEGACY_FORMATS": legacy_formats,
+        }
+    )
 
 
 def print_row(title: str, *cells: str) -> None:

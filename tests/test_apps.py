@@ -5,7 +5,11 @@ from django.core.checks.registry import registry
 from django.core.signals import request_finished
 from django.db import close_old_connections
 
-from access_tokens.checks.rest_framework import check_default_authentication, check_required_scopes
+from access_tokens.checks.rest_framework import (
+    check_default_authentication,
+    check_legacy_formats,
+    check_required_scopes,
+)
 from access_tokens.checks.settings import check_settings
 from access_tokens.checks.templates import check_base_template
 from access_tokens.last_used import write_deferred
@@ -22,6 +26,7 @@ def test_checks_are_registered() -> None:
         check_settings,
         check_base_template,
         check_default_authentication,
+        check_legacy_formats,
         check_required_scopes,
     } <= registry.registered_checks
 

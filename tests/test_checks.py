@@ -10,6 +10,7 @@ from django.core.checks import WARNING, CheckMessage, run_checks
 from django.template import Context, Library, Node, NodeList
 from django.template.base import Parser, Token
 from django.urls import clear_url_caches, include, path, resolve, reverse_lazy
+from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 from docutils.nodes import make_id  # type: ignore[import-untyped]  # it has none
@@ -194,6 +195,11 @@ VALUES: dict[str, tuple[str, list[Any], list[Any]]] = {
         [True, 1, [], "", "auth", "nowhere.rule", "django.contrib.auth.nothing", "os.sep"],
     ),
     "SELF_ROTATION": ("E021", [False, True], [None, 1, "on"]),
+    "LEGACY_FORMATS": (
+        "E022",
+        [[], ("knox",), ["authtoken", "knox", "api-key"]],
+        [None, "knox", {"knox"}, ["Knox"], ["knox", []]],
+    ),
     "REJECTION_RATE": (
         "E023",
         [None, "1/s", "100/min", "5000/hour", "10/day"],
@@ -508,6 +514,26 @@ def test_class_is_the_first(settings: Settings, classes: Any, expected: str | No
     settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
 
     assert list(found()) == ([f"access_tokens.{expected}"] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("authtoken", "rest_framework.authentication.TokenAuthentication"),
+        ("knox", "knox.auth.TokenAuthentication"),
+    ],
+)
+def test_class_of_a_format_is_not_asked_for_nothing(
+    settings: Settings, name: str, path: str
+) -> None:
+    import_string(path)
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [OURS, path]}
+    assert found() == {}
+
+    settings.ACCESS_TOKENS = {"LEGACY_FORMATS": [name]}
+    assert list(found()) == ["access_tokens.W008"]
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [OURS, SESSION]}
+    assert found() == {}
 
 
 def test_class_is_missed_where_drf_has_its_defaults(settings: Settings) -> None:

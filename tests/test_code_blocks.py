@@ -67,7 +67,7 @@ def test_modules_of_a_page_make_a_site(page: str, tmp_path: Path) -> None:
     with (tmp_path / "mysite/settings.py").open("a") as file:
         file.write(f"\n{settings}\nINSTALLED_APPS += {sorted(apps)}\n")
     for name, text in code.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
 
     names = [name.removesuffix(".py").replace("/", ".") for name in code]

@@ -40,6 +40,7 @@ from access_tokens.signals import token_created, token_rotated
 
 from .factories import KnownToken, TokenFactory, UserFactory
 from .html import Page
+from .packages import PACKAGES, Package
 
 CREATE = "/account/tokens/new/"
 ADMIN = "/admin/access_tokens/token/"
@@ -349,6 +350,30 @@ def test_deleted_token_leaves_no_secret_and_no_digest(
     places.client.post(f"/account/tokens/{token.pk}/delete/")
     assert places.which_hold(secret) == set()
     assert places.which_hold(digest_secret(secret)) <= {"log django.db.backends"}
+
+
+@pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES)
+def test_secret_of_another_package_is_only_where_that_package_has_it(
+    places: Places, user: User, settings: Settings, package: Package
+) -> None:
+    settings.ACCESS_TOKENS = {"LEGACY_FORMATS": [package.name]}
+    secret = package.issue(user)
+    # The SQL that the package sent is in the log.
+    places.log.clear()
+    before = places.which_hold(secret)
+    assert before == (
+        {"authtoken_token.key", "fixture of Token", "fixture of TokenProxy"}
+        if package.name == "authtoken"
+        else set()
+    )
+
+    call_command("import_access_tokens", package.name, *package.options)
+    token = Token.objects.get()
+    assert token == Token.objects.verify(secret)
+    use(token, secret, places.client)
+    Token.objects.rotate(token)
+    use(token, secret, places.client)
+    assert places.which_hold(secret) == before
 
 
 # The pages.

@@ -8,10 +8,22 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 
-from ..conf import AUTHENTICATION_CLASS, authentication_classes, conf, own_class
+from ..conf import (
+    AUTHENTICATION_CLASS,
+    authentication_classes,
+    conf,
+    default_authentication,
+    own_class,
+)
 from ..scopes import accepts_tokens, api_views, attribute_of, required_scopes_of
 from .links import documented
 from .settings import check_settings
+
+# Per format: the class that takes its secrets in the package that it comes from.
+LEGACY_CLASSES = {
+    "authtoken": "rest_framework.authentication.TokenAuthentication",
+    "knox": "knox.auth.TokenAuthentication",
+}
 
 
 @documented
@@ -40,6 +52,24 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@documented
+def check_legacy_formats(**kwargs: Any) -> list[CheckMessage]:
+    """Check that DRF asks no class of another package whose secrets all come to ours."""
+    if check_settings():
+        return []
+    return [
+        Warning(
+            f"REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] has {path!r}, but "
+            f"ACCESS_TOKENS['LEGACY_FORMATS'] has {name!r}.",
+            hint="Import its tokens, then remove it. Its secrets don't reach it, so those that "
+            "were not imported are refused.",
+            id="access_tokens.W008",
+        )
+        for name, path in LEGACY_CLASSES.items()
+        if name in conf.LEGACY_FORMATS and path in default_authentication()
+    ]
 
 
 @documented

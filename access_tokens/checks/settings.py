@@ -13,12 +13,14 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 
 from ..conf import DEFAULTS, conf, user_settings
+from ..legacy import FORMATS
 from ..limits import LONGEST_EXPIRY
 from .links import documented
 from .values import (
     is_duration,
     is_expiry,
     is_expiry_list,
+    is_formats,
     is_limit,
     is_prefix,
     is_rate,
@@ -57,6 +59,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
         "a function of a user, or its path, as 'mysite.rules.may_create_tokens', or None",
     ),
     "SELF_ROTATION": ("E021", bool.__instancecheck__, "True or False"),
+    "LEGACY_FORMATS": ("E022", is_formats, f"a list of some of {', '.join(map(repr, FORMATS))}"),
     "REJECTION_RATE": ("E023", is_rate, "a number per period, as '100/min', or None"),
 }
 

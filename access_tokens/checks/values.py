@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from ..crypto import PREFIX_PATTERN
+from ..legacy import FORMATS
 from ..limits import LONGEST_EXPIRY
 
 # A scope-token of OAuth (RFC 6749, 3.3).
@@ -70,6 +71,10 @@ def is_rule(value: Any) -> bool:
         except ImportError:
             return False
     return value is None or callable(value)
+
+
+def is_formats(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(name in [*FORMATS] for name in value)
 
 
 def is_rate(value: Any) -> bool:

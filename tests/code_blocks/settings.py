@@ -3,8 +3,8 @@
 from importlib.util import find_spec
 from typing import Any
 
-from example_project.settings import *  # noqa: F403
-from example_project.settings import INSTALLED_APPS, MIDDLEWARE, TEMPLATES
+from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
 # Apps that the documentation names, as far as they are installed.
 APPS = [
