@@ -10,7 +10,7 @@ identity := $(strip $(PYTHON) $(DJANGO) $(DRF))
 driver := $(if $(filter postgres%,$(DATABASE_URL)),postgresql)$(if $(filter mysql%,$(DATABASE_URL)),mariadb)
 installed := $(ready) $(driver:%=$(VENV)/.ready-%)
 
-.PHONY: help demo docs test test-browser test-scanners bench pictures check dist wheel sdist format messages clean
+.PHONY: help demo docs test test-browser test-schema test-scanners bench pictures check dist wheel sdist format messages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_UR
 test-browser: $(installed) $(VENV)/.ready-browser ## Test the pages in Chromium
 	$(bin)/pytest tests/browser $(ARGS)
 
+test-schema: $(installed) $(VENV)/.ready-schema ## Test whether the API keeps to its OpenAPI document
+	$(bin)/pytest tests/schema $(ARGS)
+
 test-scanners: $(installed) $(VENV)/.ready-scanners ## Test the rules for secret scanners with the scanners
 	REQUIRE_SCANNERS=1 $(bin)/pytest tests/test_scanners.py $(ARGS)
 
@@ -38,7 +41,7 @@ pictures: $(installed) $(VENV)/.ready-browser ## Take the screenshots of the doc
 bench: $(installed) ## Compare with the peers, on the same database (ARGS=--help)
 	@$(bin)/python manage.py bench --settings benchmarks.settings $(ARGS)
 
-check: $(installed) $(VENV)/.ready-browser $(VENV)/.ready-lint ## Check the code, the workflows and the packages
+check: $(installed) $(VENV)/.ready-browser $(VENV)/.ready-lint $(VENV)/.ready-schema ## Check the code, the workflows and the packages
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	find access_tokens example_project -name '*.html' -exec $(bin)/djade --check {} +

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 from django.core import checks
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
@@ -32,6 +34,8 @@ class AccessTokensConfig(AppConfig):
         checks.register(check_required_scopes, checks.Tags.urls)
         checks.register(check_api, checks.Tags.urls)
         token_created.connect(receive_token_created)
+        if apps.is_installed("drf_spectacular"):
+            import_module("access_tokens.api.schema")  # Its extensions register themselves.
         # Some servers never close a response, so the next request is the end of the one before.
         request_started.connect(write_deferred)
         # Write before Django cleans up its connections: otherwise each write opens a new one.

@@ -35,6 +35,15 @@ def test_public_page_is_served(client: Client, path: str) -> None:
     assert client.get(path).status_code == HTTPStatus.OK
 
 
+def test_single_page_gets_the_cookie_that_the_api_asks_for(client: Client) -> None:
+    assert "csrftoken" in client.get("/single-page/").cookies
+
+
+def test_single_page_stays_short() -> None:
+    files = Path(example_project.__file__).parent.rglob("single[-_]page.*")
+    assert sum(len(file.read_text().splitlines()) for file in files) < 200
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/account/tokens/", "/account/tokens/new/", "/admin/", "/api/"]
 )

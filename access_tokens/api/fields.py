@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
 from ..conf import conf
+from ..querysets import State
 from ..scopes import join_scopes
 
 
@@ -28,6 +29,13 @@ class ScopesField(serializers.MultipleChoiceField):
 
     def to_representation(self, value: str) -> list[str]:  # type: ignore[override]  # as above
         return value.split()
+
+
+class StateField(serializers.ChoiceField):
+    """The state of a token."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=list(map(str, State)), **kwargs)
 
 
 class ExpirationField(serializers.DateTimeField):

@@ -15,7 +15,7 @@ from ..crypto import Secret
 from ..limits import LONGEST_EXPIRY, default_expiration, end_of_day, may_live_forever
 from ..models import Token
 from ..querysets import State
-from .fields import ExpirationField, ScopesField
+from .fields import ExpirationField, ScopesField, StateField
 
 EXPIRATIONS: Final = {"expires_at", "expires_in_days"}
 
@@ -43,11 +43,15 @@ class TokenSerializer(serializers.ModelSerializer[Token]):
     """A token without its secret."""
 
     scopes = ScopesField(read_only=True, allow_null=True)
-    state = serializers.ChoiceField(choices=list(map(str, State)), read_only=True)
+    state = StateField(read_only=True)
     previous_partial = serializers.CharField(read_only=True)
-    previous_ends_at = serializers.DateTimeField(source="previous_end", read_only=True)
+    previous_ends_at = serializers.DateTimeField(
+        source="previous_end", read_only=True, allow_null=True
+    )
 
     class Meta:
+        # The component of OpenAPI: a site may have a Token of its own.
+        ref_name = "AccessToken"
         model = Token
         fields: tuple[str, ...] = (
             "id",
@@ -71,6 +75,7 @@ class TokenSelfSerializer(TokenSerializer):
     user = serializers.CharField(source="user.get_username", read_only=True)
 
     class Meta(TokenSerializer.Meta):
+        ref_name = "AccessTokenSelf"
         fields = (*TokenSerializer.Meta.fields, "user")
         read_only_fields = fields
 
@@ -85,6 +90,7 @@ class TokenSecretSerializer(TokenSerializer):
     secret = serializers.SerializerMethodField()
 
     class Meta(TokenSerializer.Meta):
+        ref_name = "AccessTokenSecret"
         fields = (*TokenSerializer.Meta.fields, "secret")
         read_only_fields = fields
 
@@ -99,6 +105,7 @@ class TokenChangeSerializer(StrictMixin, serializers.ModelSerializer[Token]):
     scopes = ScopesField()
 
     class Meta:
+        ref_name = "AccessTokenChange"
         model = Token
         fields: tuple[str, ...] = ("name", "scopes")
 
@@ -129,6 +136,7 @@ class TokenCreateSerializer(TokenChangeSerializer):
     }
 
     class Meta(TokenChangeSerializer.Meta):
+        ref_name = "AccessTokenCreate"
         fields = (*TokenChangeSerializer.Meta.fields, "expires_at", "expires_in_days")
 
     def get_initial(self) -> dict[str, Any]:
@@ -178,6 +186,9 @@ class TokenRotateSerializer(StrictMixin):
     end_previous_now = serializers.BooleanField(
         default=False, help_text=_("The old token may have leaked: stop it now")
     )
+
+    class Meta:
+        ref_name = "AccessTokenRotate"
 
     def update(self, token: Token, validated_data: dict[str, Any]) -> Token:
         self.secret = Token.objects.rotate(token, **validated_data)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.servers.basehttp import ThreadedWSGIServer
 from django.test import Client
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, BrowserType, ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
 
 QUIET = [
@@ -82,6 +82,24 @@ def context(context: BrowserContext, user: User, base_url: str) -> BrowserContex
     context.set_default_timeout(5000)
     log_in(context, user, base_url)
     return context
+
+
+@pytest.fixture
+def recalling_page(
+    browser_type: BrowserType,
+    browser_type_launch_args: dict[str, object],
+    user: User,
+    base_url: str,
+) -> Iterator[Page]:
+    """A page in a browser that keeps pages in memory for Back, which Playwright switches off."""
+    browser: Browser = browser_type.launch(
+        **browser_type_launch_args,  # type: ignore[arg-type]  # whatever pytest-playwright has
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    context = browser.new_context(base_url=base_url)
+    log_in(context, user, base_url)
+    yield context.new_page()
+    browser.close()
 
 
 @pytest.fixture

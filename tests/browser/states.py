@@ -20,6 +20,12 @@ from tests.factories import TokenFactory
 
 LIST = "/account/tokens/"
 CREATE = "/account/tokens/new/"
+SINGLE_PAGE = "/single-page/"
+# What the page and the browser still have.
+KEPT = """() => JSON.stringify([
+    document.documentElement.outerHTML, document.title, document.cookie, location.href,
+    history.state, window.name, {...localStorage}, {...sessionStorage},
+])"""
 SCOPES = {"read": "Read", "write": "Read and write", "reports": "Run reports"}
 
 
@@ -61,6 +67,15 @@ def ask_for(page: Page, name: str) -> None:
 
 def secret_box(page: Page) -> Locator:
     return page.locator("[data-at-secret] code")
+
+
+def generate_by_api(page: Page, name: str = "laptop") -> str:
+    """Make a token on the single page and return the secret that it shows."""
+    page.goto(SINGLE_PAGE)
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Create token").click()
+    page.locator("#secret:not(:empty)").wait_for()
+    return page.locator("#secret").inner_text()
 
 
 # Each takes the visitor to one state.

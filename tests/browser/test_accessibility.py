@@ -13,7 +13,7 @@ from access_tokens.models import Token
 from example_project.context_processors import LOOKS
 from tests.factories import TokenFactory
 
-from .states import SCOPES, STATES, configured, make_tokens
+from .states import SCOPES, STATES, configured, generate_by_api, make_tokens
 
 ADMIN = "/admin/access_tokens/token/"
 FIND = "scope => axe.run(scope, {resultTypes: ['violations']}).then(found => found.violations)"
@@ -139,3 +139,11 @@ def test_admin_page_is_accessible(page: Page, staff: User, path: str) -> None:
     page.goto(ADMIN + path.replace("change", f"{Token.objects.all()[0].pk}/change"))
 
     assert complaints(page, "main", without=".datetime") == []
+
+
+def test_single_page_is_accessible(page: Page) -> None:
+    generate_by_api(page)
+    assert complaints(page) == []
+
+    page.get_by_role("button", name="Delete laptop").click()
+    assert complaints(page) == []

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth.models import User
-from playwright.sync_api import Browser, BrowserContext, BrowserType, Dialog, Page, expect
+from playwright.sync_api import BrowserContext, Dialog, Page, expect
 
 from access_tokens.models import Token
 
-from .conftest import log_in
-from .states import CREATE, generate, secret_box
+from .states import CREATE, KEPT, generate, secret_box
 
 NO_CLIPBOARD = "delete Navigator.prototype.clipboard"  # as where the site is not served by HTTPS
 NO_COPY_COMMAND = "Document.prototype.execCommand = () => false"
+
+
 # What a script of this page, or of another page of the site, could still find.
-KEPT = """() => JSON.stringify([
-    document.documentElement.outerHTML, document.title, document.cookie, location.href,
-    history.state, window.name, {...localStorage}, {...sessionStorage},
-])"""
-
-
 @pytest.fixture
 def asked(page: Page) -> list[str]:
     """Return the questions that leaving the page has led to; each is answered with "Stay"."""
@@ -34,24 +27,6 @@ def asked(page: Page) -> list[str]:
 
     page.on("dialog", stay)
     return types
-
-
-@pytest.fixture
-def recalling_page(
-    browser_type: BrowserType,
-    browser_type_launch_args: dict[str, object],
-    user: User,
-    base_url: str,
-) -> Iterator[Page]:
-    """A page in a browser that keeps pages in memory for Back, which Playwright switches off."""
-    browser: Browser = browser_type.launch(
-        **browser_type_launch_args,  # type: ignore[arg-type]  # whatever pytest-playwright has
-        ignore_default_args=["--disable-back-forward-cache"],
-    )
-    context = browser.new_context(base_url=base_url)
-    log_in(context, user, base_url)
-    yield context.new_page()
-    browser.close()
 
 
 def press_copy(page: Page) -> None:

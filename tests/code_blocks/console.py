@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
@@ -13,6 +14,7 @@ from django.core.management import get_commands, load_command_class
 from tests.docs import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+NPM = json.loads((ROOT / "tests/schema/typescript/package.json").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
 # A choice where the text describes a command: "(--name NAME | --all)" or "gitleaks|regex".
 CHOICE = re.compile(r"[(\[]([^][()|]+(?: \| [^][()|]+)+)[)\]]|(?<![\w|-])([\w-]+(?:\|[\w-]+)+)")
@@ -77,6 +79,17 @@ def check_pip(words: list[str]) -> None:
     assert options.packages or options.group
 
 
+def check_npm(words: list[str]) -> None:
+    command, *arguments = words
+    names = {word.partition("@")[0] for word in arguments if not word.startswith("--")}
+    assert command == "install"
+    assert names <= {*NPM["dependencies"], *NPM["devDependencies"]}
+
+
+def check_npx(words: list[str]) -> None:
+    assert words[0] in NPM["devDependencies"]
+
+
 def check_curl(words: list[str]) -> None:
     parser = ArgumentParser("curl", exit_on_error=False)
     parser.add_argument("-H", "--header", action="append")
@@ -110,6 +123,8 @@ def accept(words: list[str]) -> None:
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "curl": check_curl,
     "make": check_make,
+    "npm": check_npm,
+    "npx": check_npx,
     "pip": check_pip,
     "python": check_python,
     "apt-get": accept,
@@ -117,8 +132,6 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "export": accept,
     "git": accept,
     "gitleaks": accept,
-    "npm": accept,
-    "npx": accept,
     "printf": accept,
     "source": accept,
     "zcat": accept,

@@ -153,6 +153,7 @@ def run_sql(block: Block, names: Names) -> None:
 
 
 def run_typescript(block: Block, names: Names) -> None:
+    """Count the brackets. The tests in ``tests/schema`` compile it."""
     for brackets in ["()", "[]", "{}"]:
         assert block.code.count(brackets[0]) == block.code.count(brackets[1])
 

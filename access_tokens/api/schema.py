@@ -1,0 +1,192 @@
+"""What drf-spectacular, if it's installed, says of access tokens in an OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import gettext as _
+from drf_spectacular.drainage import isolate_view_method, set_override
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerFieldExtension,
+    OpenApiViewExtension,
+)
+from drf_spectacular.plumbing import ResolvedComponent, build_bearer_security_scheme_object
+from drf_spectacular.settings import spectacular_settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    inline_serializer,
+)
+from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.settings import api_settings
+
+from ..authentication import AccessTokenAuthentication
+from ..conf import conf
+from ..querysets import State
+from ..scopes import needed_scopes
+
+if TYPE_CHECKING:
+    from drf_spectacular.openapi import AutoSchema
+    from rest_framework.views import APIView
+
+NAME: Final = "accessToken"
+STATE: Final = OpenApiParameter("state", enum=list(State), many=True, explode=False)
+ERROR: Final = inline_serializer("AccessTokenError", {"detail": serializers.CharField()})
+
+
+class AccessTokenScheme(OpenApiAuthenticationExtension):
+    """The security scheme of ``AccessTokenAuthentication`` and its subclasses."""
+
+    target_class = "access_tokens.authentication.AccessTokenAuthentication"
+    match_subclasses = True
+    priority = -1  # A site may write its own.
+
+    @property
+    def keyword(self) -> str:
+        keyword: str = self.target.keyword
+        return "Bearer" if keyword.lower() == "bearer" else keyword
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # each keyword is a scheme of its own
+        if self.keyword == "Bearer":
+            return NAME
+        return f"{NAME}-" + re.sub(r"[^\w.-]", "-", self.keyword, flags=re.ASCII)
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        # Subclasses with the same keyword are the same scheme.
+        set_override(type(self.target), "suppress_collision_warning", True)
+        return build_bearer_security_scheme_object("Authorization", self.keyword)
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]]:
+        if not conf.SCOPES:
+            return {self.name: []}
+        # OpenAPI 3.0 allows scopes to OAuth alone. The description is already written.
+        hooks = spectacular_settings.POSTPROCESSING_HOOKS
+        if spectacular_settings.OAS_VERSION.startswith("3.0") and move_scopes not in hooks:
+            hooks.append(move_scopes)
+        view = auto_schema.view
+        required = getattr(view, "required_scopes", None)
+        action = getattr(view, "action", None)
+        return {self.name: list(needed_scopes(required, auto_schema.method, action))}
+
+
+def move_scopes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Name the scopes of each operation in its description instead."""
+    for path in result["paths"].values():
+        for operation in path.values():
+            scopes = []
+            for requirement in operation.get("security", ()):
+                for name in requirement:
+                    if name.startswith(NAME):
+                        scopes, requirement[name] = requirement[name], []
+            if scopes:
+                names = ", ".join(f"`{scope}`" for scope in scopes)
+                description = operation.get("description", "")
+                operation["description"] = f"{description}\n\n{_('Scopes')}: {names}".lstrip()
+    return result
+
+
+class TokenStateField(OpenApiSerializerFieldExtension):
+    """A component of its own, whatever other fields are called ``state``."""
+
+    target_class = "access_tokens.api.fields.StateField"
+
+    def get_name(self) -> str:
+        return "AccessTokenState"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        return {"type": "string", "enum": list(State)}
+
+
+class TokenScopesField(OpenApiSerializerFieldExtension):
+    target_class = "access_tokens.api.fields.ScopesField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        if direction == "response":
+            # A token may have scopes that the site no longer has.
+            return {"type": "array", "items": {"type": "string"}}
+        scope = ResolvedComponent(
+            name="AccessTokenScope",
+            type=ResolvedComponent.SCHEMA,
+            object=type(self.target),
+            schema={
+                "type": "string",
+                "enum": list(conf.SCOPES),
+                "description": "\n".join(
+                    f"* `{name}`: {conf.SCOPES[name]}" for name in conf.SCOPES
+                ),
+            },
+        )
+        auto_schema.registry.register_on_missing(scope)
+        return {"type": "array", "items": scope.ref, "minItems": 1}
+
+
+class TokenViews(OpenApiViewExtension):
+    """The REST API of tokens."""
+
+    target_class = "access_tokens.api.views.TokenViewSet"
+    match_subclasses = True
+    priority = -1
+
+    def view_replacement(self) -> type[APIView]:
+        view: Any = self.target
+
+        class Described(view):  # type: ignore[misc]  # known at runtime
+            __doc__ = view.__doc__
+
+            def get_authenticators(self) -> list[BaseAuthentication]:
+                return [
+                    authenticator
+                    for authenticator in super().get_authenticators()
+                    if isinstance(authenticator, AccessTokenAuthentication) == self.is_for_token
+                ]
+
+        for name, describe in operations(view).items():
+            method = getattr(view, name)
+            # What a site says of its subclass takes precedence.
+            if method is not None and "schema" not in getattr(method, "kwargs", {}):
+                describe(isolate_view_method(Described, name))
+        return Described
+
+
+def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
+    token, secret = view.serializer_class, view.secret_serializer_class
+    token_in_use = view.serializer_classes.get("retrieve_self", token)
+    never = conf.ROTATION_OVERLAP is None
+    return {
+        "list": operation(
+            "List your tokens", {200: token(many=True)}, 400, 404, parameters=[STATE]
+        ),
+        "create": operation("Create a token", {201: secret}, 400),
+        "retrieve": operation("Show a token", {200: token}, 404),
+        "partial_update": operation("Change a token", {200: token}, 400, 404),
+        "destroy": operation("Delete a token", {204: None}, 404),
+        "rotate": operation("Rotate a token", {200: secret}, 400, 404, 409, exclude=never),
+        "retrieve_self": operation("Show the token in use", {200: token_in_use}),
+        "destroy_self": operation("Delete the token in use", {204: None}),
+        "rotate_self": operation(
+            "Rotate the token in use",
+            {200: secret},
+            400,
+            409,
+            exclude=never or not conf.SELF_ROTATION,
+        ),
+    }
+
+
+def operation(
+    summary: str, responses: dict[int, Any], *errors: int, **kwargs: Any
+) -> Callable[[Any], Any]:
+    # A handler of the site may answer something else.
+    if api_settings.EXCEPTION_HANDLER.__module__ == "rest_framework.views":
+        for code in sorted({401, 403, *errors}):
+            body = OpenApiTypes.OBJECT if code == 400 else ERROR
+            responses[code] = OpenApiResponse(body, HTTPStatus(code).phrase)
+    return extend_schema(summary=summary, responses=responses, **kwargs)
