@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 import django
+import sqlparse
 import yaml
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -40,8 +41,8 @@ from .console import check_line
 # Code that needs one of these is compiled, and what else it imports is imported.
 NOT_INSTALLED = {"auditlog", "celery", "sentry_sdk"}
 NOT_IN_EVERY_DJANGO = {"django.tasks", "django.utils.csp"}
-# The same for code that needs a server.
-CALLS_A_SERVER = "urlopen("
+# The same for code that calls a server or is one, by a part of it.
+NEEDS_A_SERVER = ("urlopen(", "# asgi.py")
 # What a page can use without an import, because its text or an earlier page has explained it.
 EXPLAINED = """
 from access_tokens.decorators import required_scopes
@@ -89,7 +90,7 @@ def run_python(block: Block, names: Names) -> None:
     modules = imported(block.code)
     missing = [name for name in modules if name.partition(".")[0] in NOT_INSTALLED]
     missing += NOT_IN_EVERY_DJANGO & modules.keys()
-    if missing or CALLS_A_SERVER in block.code:
+    if missing or any(part in block.code for part in NEEDS_A_SERVER):
         for name in modules.keys() - missing:
             module = import_module(name)
             assert all(hasattr(module, attribute) for attribute in modules[name]), name
@@ -146,6 +147,11 @@ def run_yaml(block: Block, names: Names) -> None:
     yaml.safe_load(block.code)
 
 
+def run_sql(block: Block, names: Names) -> None:
+    for statement in sqlparse.parse(block.code):
+        assert statement.get_type() != "UNKNOWN"  # type: ignore[no-untyped-call]  # sqlparse
+
+
 def run_typescript(block: Block, names: Names) -> None:
     """Count the brackets. The tests in ``tests/schema`` compile it."""
     for brackets in ["()", "[]", "{}"]:
@@ -171,6 +177,7 @@ HANDLERS: dict[str, Callable[[Block, Names], None]] = {
     "css": run_css,
     "javascript": run_javascript,
     "json": run_json,
+    "sql": run_sql,
     "text": run_text,
     "typescript": run_typescript,
     "yaml": run_yaml,

@@ -1,21 +1,28 @@
 """The settings of the site on which the code of the documentation runs."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
-INSTALLED_APPS = [
-    *INSTALLED_APPS,
+# Apps that the documentation names, as far as they are installed.
+APPS = [
     "allauth",
     "allauth.account",
-    "crispy_forms",
+    "corsheaders",
     "crispy_bootstrap5",
+    "crispy_forms",
+    "drf_spectacular",
+    "knox",
+    "rest_framework.authtoken",
+    "rest_framework_api_key",
 ]
+INSTALLED_APPS += [name for name in APPS if find_spec(name) and name not in INSTALLED_APPS]
 MIDDLEWARE = [*MIDDLEWARE, "allauth.account.middleware.AccountMiddleware"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
-# The templates that the documentation extends or includes, and the site would have.
 CRISPY_TEMPLATE_PACK = "bootstrap5"
+# The templates that the documentation extends or includes, and the site would have.
 SITE = {
     **dict.fromkeys(
         ["base.html", "babybuddy/page.html", "base/layout.html"],
