@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.http import HttpRequest
 
+from .legacy import is_keyword
+
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
@@ -19,11 +21,12 @@ SCHEME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]*", re.ASCII)
 
 def has_secret(request: HttpRequest) -> bool:
     """Return whether ``request`` has the header of a token, good or bad."""
-    return split_header(request)[0].lower() == KEYWORD.lower()
+    scheme = split_header(request)[0].lower()
+    return scheme == KEYWORD.lower() or (scheme != "" and is_keyword(scheme))
 
 
 def get_secret(request: HttpRequest) -> str:
-    """Return what follows ``Bearer`` in the header of ``request``, or an empty string.
+    """Return what follows the keyword in the header of ``request``, or an empty string.
 
     Pass it on without a variable, since error reports show variables.
     """

@@ -221,6 +221,18 @@ def test_subclass_names_further_keywords(settings: Settings, user: User) -> None
     assert ask("Apikey x", AccessTokenAuthentication).data["user"] == ""
 
 
+@pytest.mark.urls("tests.test_decorators")
+@pytest.mark.parametrize("path", ["/function/", "/async/"])
+def test_plain_view_takes_the_keywords_too(settings: Settings, user: User, path: str) -> None:
+    secret = PACKAGES["authtoken"].issue(user)
+    call_command("import_access_tokens", "authtoken")
+
+    assert get(path, f"Token {secret}").json() == {"user": "ada", "token": "authtoken"}
+    assert answer(get(path, "Token x")) == (401, INVALID)
+    accept(settings, "api-key")
+    assert get(path, f"Token {secret}").json() == get(path, "").json()
+
+
 # Beside the class of the package.
 
 
