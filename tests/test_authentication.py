@@ -1,8 +1,6 @@
 import logging
 import os
 import re
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -35,14 +33,15 @@ from access_tokens.models import Token
 from access_tokens.signals import token_rejected
 
 from .api import WhoView, call_asgi, call_live_server
+from .docs import ROOT
 from .factories import KnownToken, TokenFactory, UserFactory
+from .processes import run_python
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as TestResponse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api")]
 
-ROOT = Path(__file__).parent.parent
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 BARE = 'Bearer realm="api"'
 INVALID = 'Bearer realm="api", error="invalid_token"'
@@ -235,18 +234,6 @@ def test_no_collation_lets_another_case_pass(token: KnownToken) -> None:
 
 
 # Other callers and other classes.
-
-
-def run_python(*arguments: str, **environ: str) -> None:
-    process = subprocess.run(  # noqa: S603
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
 
 
 def test_plain_request_of_django_is_authenticated(token: KnownToken) -> None:

@@ -1,9 +1,6 @@
 import asyncio
 import logging
-import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -29,6 +26,7 @@ from access_tokens.signals import last_used_failed
 
 from .api import RunView, call_asgi, call_live_server
 from .factories import KnownToken, TokenFactory
+from .processes import run_python
 from .test_compiled import plan
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api")]
@@ -590,20 +588,12 @@ connections.close_all()
 
 def test_first_request_of_a_process_opens_one_connection_and_leaves_none(tmp_path: Path) -> None:
     # In this process, test clients have changed the order of the receivers of request_finished.
-    environ = {
-        "DJANGO_SETTINGS_MODULE": "example_project.settings",
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
-    }
-    process = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", FIRST_REQUEST],
-        cwd=Path(__file__).parent.parent,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        check=False,
+    run_python(
+        "-c",
+        FIRST_REQUEST,
+        DJANGO_SETTINGS_MODULE="example_project.settings",
+        DATABASE_URL=f"sqlite:///{tmp_path / 'db.sqlite3'}",
     )
-
-    assert process.returncode == 0, process.stderr
 
 
 # The database refuses.

@@ -48,8 +48,10 @@ EXPLAINED = """
 from access_tokens.decorators import required_scopes
 from access_tokens.forms import TokenForm
 from access_tokens.models import Token
+from channels.routing import ProtocolTypeRouter, URLRouter
 from django import forms
 from django.contrib.auth.models import AbstractUser
+from django.core.asgi import get_asgi_application
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
@@ -59,7 +61,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
-urlpatterns = []
+urlpatterns = websocket_urlpatterns = []
 """
 # The files that the code of a page reads.
 FILES = {"access.log": "127.0.0.1 - - GET /api/me/"}
