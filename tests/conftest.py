@@ -4,9 +4,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import Error
 from django.dispatch import Signal
+from django.test import Client
 from pytest_django import Settings
 
+from access_tokens.signals import last_used_failed
+
+from .clients import session_of
 from .factories import KnownToken, TokenFactory, UserFactory
 
 
@@ -18,6 +23,11 @@ def fast_passwords(settings: Settings) -> None:
 @pytest.fixture
 def user(db: None) -> User:
     return UserFactory.create(username="ada")
+
+
+@pytest.fixture
+def session(user: User) -> Client:
+    return session_of(user)
 
 
 @pytest.fixture
@@ -42,6 +52,19 @@ def listen() -> Iterator[Callable[[Signal], list[dict[str, Any]]]]:
             return received
 
         yield listen_to
+
+
+@pytest.fixture
+def failures() -> Iterator[list[Error]]:
+    """The errors that ``last_used_failed`` told."""
+    errors: list[Error] = []
+
+    def receive(error: Error, **kwargs: Any) -> None:
+        errors.append(error)
+
+    last_used_failed.connect(receive)
+    yield errors
+    last_used_failed.disconnect(receive)
 
 
 @pytest.fixture

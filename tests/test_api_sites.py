@@ -26,6 +26,7 @@ from access_tokens.api.views import TokenViewSet
 from access_tokens.authentication import AccessTokenAuthentication
 from access_tokens.models import Token
 
+from .clients import client_of
 from .factories import KnownToken, TokenFactory
 
 API = "/api/tokens/"
@@ -33,13 +34,6 @@ SELF = f"{API}self/"
 JSON = "application/json"
 
 Site = Callable[..., None]
-
-
-@pytest.fixture
-def session(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
@@ -51,10 +45,6 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
             monkeypatch.setattr(APIView, name, value)
 
     return change
-
-
-def client_of(token: KnownToken) -> Client:
-    return Client(headers={"Authorization": f"Bearer {token.secret}"})
 
 
 def paths(root: str, token: Token) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from access_tokens.limits import end_of_day
 from access_tokens.models import Token
 from access_tokens.signals import token_created, token_deleted, token_rotated
 
+from .clients import client_of
 from .factories import KnownToken, TokenFactory, UserFactory
 
 API = "/api/tokens/"
@@ -36,13 +37,6 @@ at_now = time_machine.travel(NOW, tick=False)
 
 
 @pytest.fixture
-def session(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def codes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let errors answer with their codes, as a site's own exception handler can."""
 
@@ -53,10 +47,6 @@ def codes(monkeypatch: pytest.MonkeyPatch) -> None:
         return response
 
     monkeypatch.setattr(views.APIView, "get_exception_handler", lambda view: handle)
-
-
-def client_of(token: KnownToken) -> Client:
-    return Client(headers={"Authorization": f"Bearer {token.secret}"})
 
 
 def url(token: Token, action: str = "") -> str:

@@ -33,6 +33,7 @@ from access_tokens.models import Token
 from access_tokens.signals import token_rejected
 
 from .api import WhoView, call_asgi, call_live_server
+from .clients import bearer
 from .docs import ROOT
 from .factories import KnownToken, TokenFactory, UserFactory
 from .processes import run_python
@@ -112,10 +113,6 @@ def get(path: str, header: str, **extra: Any) -> "TestResponse":
     """Call the API, with the header as a WSGI server hands it on."""
     client = Client(raise_request_exception=False, enforce_csrf_checks=True)
     return client.get(path, HTTP_AUTHORIZATION=header, **extra)
-
-
-def bearer(token: KnownToken) -> str:
-    return f"Bearer {token.secret}"
 
 
 def challenge(response: "TestResponse") -> str:

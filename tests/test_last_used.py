@@ -27,6 +27,7 @@ from access_tokens.signals import last_used_failed
 from .api import RunView, call_asgi, call_live_server
 from .factories import KnownToken, TokenFactory
 from .processes import run_python
+from .routers import ReplicaRouter
 from .test_compiled import plan
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api")]
@@ -737,19 +738,6 @@ def test_other_errors_are_not_hidden(token: KnownToken) -> None:
 # Several databases.
 
 
-class ReplicaRouter:
-    """Read from one database, write to another."""
-
-    def db_for_read(self, model: Any, **hints: Any) -> str:
-        return "replica"
-
-    def db_for_write(self, model: Any, **hints: Any) -> str:
-        return "default"
-
-    def allow_relation(self, *objects: Any, **hints: Any) -> bool:
-        return True
-
-
 @pytest.fixture
 def replica(token: KnownToken, settings: Settings, tmp_path: Path) -> Iterator[None]:
     """A database to read from, that has got the token and will get nothing more."""
@@ -766,7 +754,7 @@ def replica(token: KnownToken, settings: Settings, tmp_path: Path) -> Iterator[N
         editor.create_model(Token)
     User.objects.using("replica").bulk_create([token.user])
     Token.objects.using("replica").bulk_create([token])
-    settings.DATABASE_ROUTERS = [ReplicaRouter()]
+    settings.DATABASE_ROUTERS = [ReplicaRouter("replica")]
     yield
     connections["replica"].close()
     del connections["replica"], connections.settings["replica"]
