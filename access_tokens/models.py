@@ -140,8 +140,8 @@ class Token(models.Model):
     def change(self, **columns: Any) -> None:
         """Store these columns alone: saving the row would undo a use, or bring back a deleted token.
 
-        The values are those of a valid form or serializer. Raise ``ValidationError`` for a name that is taken, and ``DoesNotExist`` if the token was
-        deleted.
+        The values are those of a valid form or serializer. Raise ``ValidationError`` for a name
+        that is taken, and ``DoesNotExist`` if the token was deleted.
         """
         using = router.db_for_write(type(self), instance=self)
         rows = type(self)._base_manager.using(using).filter(pk=self.pk)

@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access_tokens.leaks import revoke_leaked
-from access_tokens.throttling import AddressThrottle
+from ..leaks import revoke_leaked
+from ..throttling import AddressThrottle
 
 MAX_TOKENS: Final = 1_000
 # Twice what so many of the longest tokens take.

@@ -18,14 +18,13 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 
 from ..models import Token
-from ..querysets import DIGESTS
+from ..querysets import CHUNK_SIZE, DIGESTS
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 logger = logging.getLogger("access_tokens")
 
-CHUNK_SIZE: Final = 500
 ATTEMPTS: Final = 5
 NAME: Final = Token._meta.get_field("name")
 

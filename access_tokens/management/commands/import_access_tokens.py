@@ -11,7 +11,7 @@ from django.db.models import Model, Value
 
 from access_tokens.importers import Outcome, import_tokens
 from access_tokens.importers.sources import SOURCES, Source, is_customized
-from access_tokens.management import get_user
+from access_tokens.management import counted, get_user
 from access_tokens.models import Token
 
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
                 self.stderr.write(f"\r{outcomes.total():,} of {total:,} ", ending="")
         imported = outcomes.pop(Outcome.IMPORTED, 0)
         said = "Would import" if dry_run else "Imported"
-        self.stdout.write(f"{said} {imported} access token{'' if imported == 1 else 's'}.")
+        self.stdout.write(f"{said} {counted(imported, 'access token')}.")
         for outcome, number in sorted(outcomes.items()):
             why = f" {source.unsupported}" if outcome is Outcome.UNSUPPORTED else ""
             self.stdout.write(f"Left out {number}: {outcome}.{why}")
