@@ -56,7 +56,7 @@ def listen() -> Iterator[Callable[[Signal], list[dict[str, Any]]]]:
 
 @pytest.fixture
 def failures() -> Iterator[list[Error]]:
-    """The errors that ``last_used_failed`` told."""
+    """The errors that ``last_used_failed`` sent."""
     errors: list[Error] = []
 
     def receive(error: Error, **kwargs: Any) -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 
 class ReplicaRouter:
-    """Read from another database than that for writes."""
+    """Read from a replica, and write to the default database."""
 
     def __init__(self, replica: str) -> None:
         self.replica = replica

@@ -665,7 +665,9 @@ def test_rule_of_the_site_decides_who_may_create(
     assert "actions" in session.options(API).json()
 
 
-def test_rotation_is_no_creation(session: Client, token: KnownToken, settings: Settings) -> None:
+def test_rotation_does_not_count_as_creating(
+    session: Client, token: KnownToken, settings: Settings
+) -> None:
     settings.ACCESS_TOKENS = {"MAY_CREATE": lambda user: False}
 
     assert post(session, url(token, "rotate/")).status_code == 200

@@ -89,7 +89,9 @@ def test_page_may_read_why_a_token_was_refused(client: Client, token: KnownToken
     ("path", "origin"),
     [("/api/me/", "https://evil.example"), ("/account/tokens/", ORIGIN)],
 )
-def test_others_may_not(client: Client, token: KnownToken, path: str, origin: str) -> None:
+def test_page_of_another_origin_may_not_read_the_answer(
+    client: Client, token: KnownToken, path: str, origin: str
+) -> None:
     response = client.get(path, headers=bearer(token.secret, origin))
 
     assert "Access-Control-Allow-Origin" not in response

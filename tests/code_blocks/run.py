@@ -48,10 +48,8 @@ EXPLAINED = """
 from access_tokens.decorators import required_scopes
 from access_tokens.forms import TokenForm
 from access_tokens.models import Token
-from channels.routing import ProtocolTypeRouter, URLRouter
 from django import forms
 from django.contrib.auth.models import AbstractUser
-from django.core.asgi import get_asgi_application
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
@@ -61,7 +59,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
-urlpatterns = websocket_urlpatterns = []
+urlpatterns = []
 """
 # The files that the code of a page reads.
 FILES = {"access.log": "127.0.0.1 - - GET /api/me/"}
@@ -169,7 +167,7 @@ def run_javascript(block: Block, names: Names) -> None:
 
 
 def run_text(block: Block, names: Names) -> None:
-    """Accept what a program prints. It's no code."""
+    """Accept what a program prints. It isn't code."""
 
 
 HANDLERS: dict[str, Callable[[Block, Names], None]] = {
@@ -187,7 +185,7 @@ HANDLERS: dict[str, Callable[[Block, Names], None]] = {
 
 
 def run_page(page: list[Block], results: SimpleQueue[dict[str, str]]) -> None:
-    """Run the blocks of a page one after the other, as a reader does, and tell what fails."""
+    """Run the blocks of a page one after the other, as a reader does, and report what fails."""
     failures = {}
     sys.stdout = sys.stderr
     try:
