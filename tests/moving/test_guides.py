@@ -46,7 +46,7 @@ SETTINGS = ("INSTALLED_APPS", "REST_FRAMEWORK", "ACCESS_TOKENS")
 
 def follow(guide: str, settings: Settings) -> Iterator[str]:
     """Do what the steps of a guide say. Yield each block of code once it is done."""
-    steps, _, _ = PAGES[f"moving/{guide}"].partition("## What is different afterwards")
+    steps, _, _ = PAGES[f"moving/{guide}"].partition("## What changes")
     for language, indented in re.findall(r" *```(\w+)\n(.*?)```", steps, re.DOTALL):
         code = dedent(indented)
         if language == "console":
