@@ -274,7 +274,7 @@ def test_name_or_all_is_required(
 @pytest.mark.parametrize(
     ("arguments", "works", "said"),
     [
-        ([], True, "The old token works until 1:00:00 after the first use of the new one.\n"),
+        ([], True, "The old token works until 1\xa0hour after the first use of the new one.\n"),
         (["--end-previous-now"], False, "The old token no longer works.\n"),
     ],
 )
@@ -338,7 +338,7 @@ JSON: dict[str, Any] = {
     "last_used_at": "2026-11-24T11:59:30Z",
     "expires_at": "2026-12-01T00:00:00Z",
     "rotated_at": None,
-    "previous_partial": None,
+    "previous_partial": "",
     "previous_ends_at": None,
 }
 
@@ -561,7 +561,8 @@ def expiring(user: User) -> None:
 @pytest.mark.usefixtures("expiring")
 def test_dry_run_says_who_would_get_an_email(capsys: Output) -> None:
     send("--dry-run")
-    assert capsys.readouterr().out == "ada: laptop, server\nbob: laptop, server\n"
+    users = "ada: laptop, server\nbob: laptop, server\n"
+    assert capsys.readouterr().out == f"{users}Would send 2 emails.\n"
     assert mail.outbox == []
 
     send()

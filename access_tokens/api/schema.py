@@ -7,7 +7,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext as _
 from drf_spectacular.drainage import isolate_view_method, set_override
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
@@ -89,7 +88,7 @@ def move_scopes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
             if scopes:
                 names = ", ".join(f"`{scope}`" for scope in scopes)
                 description = operation.get("description", "")
-                operation["description"] = f"{description}\n\n{_('Scopes')}: {names}".lstrip()
+                operation["description"] = f"{description}\n\nScopes: {names}".lstrip()
     return result
 
 

@@ -46,8 +46,8 @@ def item(token: Token) -> dict[str, Any]:
         "last_used_at": token.last_used_at,
         "expires_at": token.expires_at,
         "rotated_at": token.rotated_at,
-        "previous_partial": token.previous_partial or None,
-        "previous_ends_at": token.previous_ends_at,
+        "previous_partial": token.previous_partial,
+        "previous_ends_at": token.previous_end,
     }
 
 

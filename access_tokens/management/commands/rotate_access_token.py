@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -8,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from access_tokens.conf import conf
 from access_tokens.management import get_token, write_secret
 from access_tokens.models import Token
+from access_tokens.templatetags.access_tokens import duration
 
 
 class Command(BaseCommand):
@@ -28,9 +30,10 @@ class Command(BaseCommand):
             secret = Token.objects.rotate(token, end_previous_now=end_previous_now)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
+        overlap = duration(conf.ROTATION_OVERLAP or timedelta(0))
         self.stderr.write(
             "The old token no longer works."
             if end_previous_now
-            else f"The old token works until {conf.ROTATION_OVERLAP} after the first use of the new one."
+            else f"The old token works until {overlap} after the first use of the new one."
         )
         write_secret(self, secret)

@@ -26,8 +26,10 @@ class Command(BaseCommand):
 
     def handle(self, *, days: list[int], dry_run: bool, **options: Any) -> None:
         if dry_run:
-            for user, notices in expiring_tokens(days):
+            due = list(expiring_tokens(days))
+            for user, notices in due:
                 self.stdout.write(f"{user.get_username()}: {', '.join(map(str, notices))}")
+            self.stdout.write(f"Would send {len(due)} email{'' if len(due) == 1 else 's'}.")
             return
         sent, failed = send_expiry_emails(days)
         self.stdout.write(f"Sent {counted(sent, 'email')}.")

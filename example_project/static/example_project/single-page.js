@@ -34,7 +34,7 @@ function row(token) {
   partial.append(element("code", token.partial));
   const buttons = element("td");
   for (const [label, action] of [["Rotate", rotate], ["Delete", remove]]) {
-    const button = element("button", label, { ariaLabel: `${label} ${token.name}` });
+    const button = element("button", label, { ariaLabel: `${label} ${token.name}`, hidden: action === rotate && token.state === "expired" });
     button.onclick = () => attempt(() => action(token));
     buttons.append(button, " ");
   }
