@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import hypothesis
 import pytest
 from django.contrib.auth.models import User
 from django.db import Error
@@ -13,6 +14,10 @@ from access_tokens.signals import last_used_failed
 
 from .clients import session_of
 from .factories import KnownToken, TokenFactory, UserFactory
+
+# On a busy machine, any example may take long.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

@@ -282,9 +282,7 @@ def test_unusual_body_gets_no_5xx(
         )
     )
 )
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_object_gets_no_5xx(session: Client, token: KnownToken, body: dict[str, Any]) -> None:
     assert session.post(API, body, content_type=JSON).status_code in {201, 400}
     path = f"{API}{token.pk}/"

@@ -350,7 +350,7 @@ hostile = st.one_of(
     st.builds("Bearer{}{}".format, separators, latin_1),
 )
 many = hypothesis_settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 some = hypothesis_settings(many, max_examples=50)
 

@@ -29,7 +29,7 @@ class Command(BaseCommand):
             due = list(expiring_tokens(days))
             for user, notices in due:
                 self.stdout.write(f"{user.get_username()}: {', '.join(map(str, notices))}")
-            self.stdout.write(f"Would send {len(due)} email{'' if len(due) == 1 else 's'}.")
+            self.stdout.write(f"Would send {counted(len(due), 'email')}.")
             return
         sent, failed = send_expiry_emails(days)
         self.stdout.write(f"Sent {counted(sent, 'email')}.")
