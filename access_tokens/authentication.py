@@ -44,7 +44,7 @@ class AccessTokenAuthentication(BaseAuthentication):
     realm: str = REALM
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
-        """Return the user and the token, or None if the header is missing or another class's.
+        """Return the user and the token, or None if the header is missing or for another class.
 
         Raise ``AuthenticationFailed``, always with the same text, for a token that gives no access,
         and ``InsufficientScope`` for one that lacks a scope that the view needs.

@@ -84,7 +84,7 @@ def own_class(entry: Any) -> Any:
     try:
         cls = import_string(entry) if isinstance(entry, str) else entry
     except (ImportError, ValueError):
-        return None  # DRF says so itself.
+        return None  # DRF itself says so.
     bases = getattr(cls, "__mro__", ())
     # By name: importing our class would import DRF.
     is_own = any(f"{c.__module__}.{c.__qualname__}" == AUTHENTICATION_CLASS for c in bases)

@@ -68,7 +68,7 @@ def digest_secret(secret: str) -> str:
 
 def partial(secret: str) -> str:
     """Return what is displayed of ``secret``: ``pat_Zy4k…9fQx``."""
-    # That of another package may have no prefix, and another length.
+    # A secret of another package may have no prefix, and another length.
     prefix, underscore, _random = secret.rpartition("_")
     return f"{secret[: len(prefix + underscore) + 4]}…{secret[-4:]}"
 

@@ -79,7 +79,7 @@ def access_token_required(view: Any = None, *, scopes: Scopes | None = None) -> 
     decorated: Any = async_wrapper if is_async(view) else wrapper
     # No cookie lets a request pass, so another site can't make a browser send one that does.
     decorated.csrf_exempt = True
-    # As login_not_required() does. LoginRequiredMiddleware asks before this decorator can.
+    # As login_not_required() does. LoginRequiredMiddleware checks before this decorator runs.
     decorated.login_required = False
     return decorated
 

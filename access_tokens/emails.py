@@ -1,4 +1,4 @@
-"""The emails to users: tokens that expire soon, that leaked, and one that was created."""
+"""The emails to users, about tokens that expire soon, that leaked, or that were created."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def send_expiry_emails(days: Collection[int] = EXPIRY_NOTICE_DAYS) -> tuple[int,
     """Send each user one email about the tokens that expire within so many ``days``.
 
     Return how many emails were sent and how many failed. Each token is announced once for each
-    of the ``days``, also if several hosts run this at the same time. What could not be sent is
+    of the ``days``, even if several hosts run this at the same time. What could not be sent is
     tried again the next time.
     """
     sent = failed = 0
@@ -109,7 +109,7 @@ def claim(notices: Mapping[Token, int]) -> dict[Token, int]:
 
 
 def give_back(notices: Mapping[Token, int]) -> None:
-    """Undo ``claim()``, except for tokens that were rotated meanwhile."""
+    """Undo ``claim()``, except for tokens that were rotated in the meantime."""
     for token, days in notices.items():
         claimed = all_tokens().filter(pk=token.pk, expires_at=token.expires_at, expiry_notice=days)
         claimed.update(expiry_notice=token.expiry_notice)

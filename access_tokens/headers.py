@@ -35,7 +35,7 @@ def get_secret(request: HttpRequest) -> str:
 
 def split_header(request: HttpRequest | Request) -> tuple[str, str]:
     """Return the scheme of the ``Authorization`` header and what follows it. Both may be empty."""
-    # DRF's request hands on what it lacks, which takes a while.
+    # DRF's request looks up META on Django's request, which takes a while.
     http_request = getattr(request, "_request", request)
     header = http_request.META.get("HTTP_AUTHORIZATION", "").strip(" \t")
     scheme = SCHEME.match(header)[0]  # type: ignore[index]  # matches anything

@@ -66,7 +66,7 @@ def record_use(token: Token, request: HttpRequest | None = None) -> None:
 
 
 def confirm_secret(token: Token) -> None:
-    """Write that the secret of ``token`` is in use, also in a transaction that is open.
+    """Write that the secret of ``token`` is in use, even in an open transaction.
 
     A rotation would replace a secret that was never used.
     """

@@ -27,7 +27,7 @@ LONGEST_PREFIX: Final = 20
 BODY_LENGTH: Final = 1 + crypto.RANDOM_LENGTH + crypto.CHECKSUM_LENGTH
 BODY: Final = re.compile(rb"_[0-9A-Za-z]{%d}" % (BODY_LENGTH - 1))
 PREFIX_BYTES: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_")
-# How many different secrets are told apart: a text may have more than fit into memory.
+# How many different secrets are remembered, since a text may have more than fit into memory.
 MEMORY: Final = 100_000
 
 
@@ -74,9 +74,9 @@ def secrets_in(text: bytes, start: int) -> Iterator[crypto.Secret]:
 def revoke_leaked(secrets: Iterable[str], *, dry_run: bool = False) -> Leaks:
     """Revoke the access that ``secrets`` give, email the owners, and return what was done.
 
-    A token is deleted, also if it has expired, or if its user is inactive and may come back. If
-    only the old secret of a rotated token leaked, that is ended and the token stays. A string that
-    isn't a secret is ignored.
+    A token is deleted even if it has expired or its user is inactive, since the user may come
+    back. If only the old secret of a rotated token leaked, that is ended and the token stays. A
+    string that isn't a secret is ignored.
     """
     digests = unique_digests([secrets] if isinstance(secrets, str) else secrets)
     # Error reports show local variables: from here on no frame holds a secret.
@@ -89,7 +89,7 @@ def revoke_leaked(secrets: Iterable[str], *, dry_run: bool = False) -> Leaks:
             for token, digest in known_tokens(tokens, batch):
                 handle(tokens, token, digest, leaks, dry_run=dry_run)
     finally:
-        # Also if the rest can't be read: what was revoked so far, its owner must know.
+        # Even if the rest can't be read, the owners must learn what was revoked so far.
         if not dry_run:
             tell_owners(leaks, using=tokens.db)
     return leaks
@@ -168,7 +168,7 @@ def revoke(tokens: TokenQuerySet, token: Token, digest: str, *, dry_run: bool) -
 
 
 def tell_owners(leaks: Leaks, *, using: str) -> None:
-    """Send each owner one email, once what was done is committed."""
+    """Send each owner one email, once the revocations are committed."""
     by_user: defaultdict[Any, list[Token]] = defaultdict(list)
     for token in [*leaks.deleted, *leaks.ended]:
         by_user[token.user_id].append(token)

@@ -17,7 +17,7 @@ class Format(NamedTuple):
     algorithm: str
 
 
-# No text has two of these shapes, nor one of them and that of our own secrets.
+# No text has two of these shapes, or one of them and the shape of our own secrets.
 FORMATS: Final = {
     "authtoken": Format("Token", r"[0-9a-f]{40}", "sha256"),
     # A site may have chosen a prefix.

@@ -64,7 +64,7 @@ def validate_expiration(expires_at: datetime | None) -> None:
     limit = conf.MAX_EXPIRY_DAYS
     if expires_at is None and limit is None:
         return
-    # Without a limit of the site there's still this one, because dates near the year 9999 overflow.
+    # A site without a limit still has this one, because dates near the year 9999 overflow.
     days = limit or LONGEST_EXPIRY
     if expires_at is not None and expires_at <= timezone.now():
         error = ValidationError(_("The expiration must be in the future."), code="past")

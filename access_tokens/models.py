@@ -52,7 +52,7 @@ class Token(models.Model):
     rotated_at = models.DateTimeField(null=True, editable=False)
     previous_digest = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001  # unique
     previous_partial = models.CharField(max_length=64, editable=False)
-    # What would have been the end of the previous secret without a rotation.
+    # When the previous secret would have ended without a rotation.
     previous_expires_at = BoundedDateTimeField(null=True, editable=False)
     # Null until the new secret is used.
     previous_ends_at = models.DateTimeField(null=True, editable=False)

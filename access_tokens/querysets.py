@@ -71,7 +71,7 @@ class TokenQuerySet(QuerySet):
     def prune(self) -> int:
         """Delete these tokens in chunks and return how many they were.
 
-        A token stays if it is no longer one of these when its turn comes, since it was used.
+        A token stays if it is no longer one of these when its turn comes, for example after a use.
         """
         tokens = self.using(self._db or router.db_for_write(self.model))  # type: ignore[attr-defined]  # not in the stubs
         pks = tokens.order_by("pk").values_list("pk", flat=True)

@@ -52,7 +52,7 @@ def missing_scopes(scopes: str | None, needed: Iterable[str]) -> list[str]:
 
 
 def lack_of(scopes: Sequence[str]) -> str:
-    """Return the sentence that refuses a token without ``scopes``."""
+    """Return the sentence that refuses a token that lacks ``scopes``."""
     sentence = ngettext(
         "This access token lacks the scope %(scopes)s.",
         "This access token lacks the scopes %(scopes)s.",

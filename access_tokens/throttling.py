@@ -16,7 +16,7 @@ from django.http import HttpRequest
 if TYPE_CHECKING:
     from rest_framework.throttling import BaseThrottle
 else:
-    # DRF asks for the two methods only, and this module works without DRF.
+    # DRF calls these two methods only, and this module works without DRF.
     BaseThrottle = object
 
 logger = logging.getLogger("access_tokens")
@@ -84,7 +84,7 @@ def client_network(request: HttpRequest) -> str | None:
         return str(address)
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
-    # Whoever has one IPv6 address has all of its network.
+    # A client with one IPv6 address can usually use its whole network.
     return str(IPv6Network((int(address), 64), strict=False))
 
 

@@ -37,7 +37,7 @@ def verify(
     owner: User | None,
     request: HttpRequest | None,
 ) -> Token:
-    """Return the token with this digest, which may be that of ``owner`` only.
+    """Return the token with this digest. If there is an ``owner``, it must be theirs.
 
     Raise ``TokenRejected`` if it gives no access now, or if there is none.
     """

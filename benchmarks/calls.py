@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from .measure import Call
 from .peers import ACCESS_TOKENS, Peer
-from .router import Router
+from .settings import Router
 
 
 def http_request(credential: str) -> Any:
@@ -54,14 +54,14 @@ urlpatterns = [path("", View.as_view(authentication_classes=[ACCESS_TOKENS.authe
 
 def whole_site(credential: str, requests: int) -> Call:
     """Return a call that sends requests through Django's handler, as a server does."""
-    handler, environ = WSGIHandler(), http_request(credential).environ
-
-    def start_response(status: str, *args: object) -> Any:
-        if status != "200 OK":
-            raise RuntimeError(f"The view answers {status}.")
+    handler: Any = WSGIHandler()
+    environ = http_request(credential).environ
 
     def call() -> None:
         for _ in range(requests):
-            handler(environ.copy(), start_response).close()
+            response = handler(environ.copy(), lambda *args: None)
+            response.close()
+            if response.status_code != 200:
+                raise RuntimeError(f"The view answers {response.status_code}.")
 
     return call

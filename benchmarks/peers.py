@@ -59,17 +59,26 @@ def create_user() -> User:
     return User.objects.create(username=get_random_string(12))
 
 
+def bearer(user: User, scopes: list[str] | None = None) -> str:
+    return f"Bearer {Token.objects.create_token(user=user, name='benchmark', scopes=scopes)[1]}"
+
+
+def old_bearer(user: User) -> str:
+    """Return a credential from before a rotation."""
+    credential = bearer(user)
+    Token.objects.rotate(user.access_tokens.get())
+    return credential
+
+
 REFERENCE = Peer(
     "DRF authtoken",
     TokenAuthentication,
     lambda user: f"Token {Key.objects.create(user=user).key}",
 )
 
-ACCESS_TOKENS = Peer(
-    "access_tokens",
-    AccessTokenAuthentication,
-    lambda user: f"Bearer {Token.objects.create_token(user=user, name='benchmark')[1]}",
-)
+ACCESS_TOKENS = Peer("access_tokens", AccessTokenAuthentication, bearer)
+SCOPED = ACCESS_TOKENS._replace(issue=lambda user: bearer(user, ["read"]))
+ROTATED = ACCESS_TOKENS._replace(issue=old_bearer)
 
 PEERS = [
     REFERENCE,

@@ -2,12 +2,22 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import hypothesis
 import pytest
 from django.contrib.auth.models import User
+from django.db import Error
 from django.dispatch import Signal
+from django.test import Client
 from pytest_django import Settings
 
+from access_tokens.signals import last_used_failed
+
+from .clients import session_of
 from .factories import KnownToken, TokenFactory, UserFactory
+
+# On a busy machine, any example may take long.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +28,11 @@ def fast_passwords(settings: Settings) -> None:
 @pytest.fixture
 def user(db: None) -> User:
     return UserFactory.create(username="ada")
+
+
+@pytest.fixture
+def session(user: User) -> Client:
+    return session_of(user)
 
 
 @pytest.fixture
@@ -42,6 +57,19 @@ def listen() -> Iterator[Callable[[Signal], list[dict[str, Any]]]]:
             return received
 
         yield listen_to
+
+
+@pytest.fixture
+def failures() -> Iterator[list[Error]]:
+    """The errors that ``last_used_failed`` sent."""
+    errors: list[Error] = []
+
+    def receive(error: Error, **kwargs: Any) -> None:
+        errors.append(error)
+
+    last_used_failed.connect(receive)
+    yield errors
+    last_used_failed.disconnect(receive)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The admin pages on other sites: each changes the whole process, so has one of its own."""
 
 import re
-import subprocess
-import sys
+
+from .processes import run_python
 
 WITH_UNFOLD = """
 from example_project import settings
@@ -72,13 +72,7 @@ print(client.get("/admin/access_tokens/token/add/").content.decode())
 
 
 def run(code: str) -> str:
-    return subprocess.run(  # noqa: S603  # the code above
-        [sys.executable, "-c", code],
-        env={"DJANGO_SETTINGS_MODULE": "example_project.settings"},
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout
+    return run_python("-c", code, DJANGO_SETTINGS_MODULE="example_project.settings")
 
 
 def test_user_model_without_superusers_makes_tokens_for_oneself() -> None:

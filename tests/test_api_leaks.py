@@ -162,11 +162,11 @@ def test_only_json_is_accepted(token: KnownToken, content_type: str) -> None:
 
 @given(st.binary() | st.recursive(st.text(), st.lists).map(lambda x: json.dumps({"tokens": x})))
 @hypothesis_settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_body_is_an_error_of_the_server(db: None, body: Any) -> None:
+def test_no_body_causes_an_error_of_the_server(db: None, body: Any) -> None:
     assert post(body, url="/unlimited/").status_code in {202, 400}
 
 
-def test_client_that_hangs_up_is_no_error_of_the_server() -> None:
+def test_client_that_hangs_up_causes_no_error_of_the_server() -> None:
     class Broken(BytesIO):
         def read(self, *args: Any) -> bytes:
             raise OSError

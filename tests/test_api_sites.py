@@ -30,6 +30,7 @@ from access_tokens.authentication import AccessTokenAuthentication
 from access_tokens.crypto import Secret
 from access_tokens.models import Token
 
+from .clients import client_of
 from .factories import KnownToken, TokenFactory
 
 API = "/api/tokens/"
@@ -37,13 +38,6 @@ SELF = f"{API}self/"
 JSON = "application/json"
 
 Site = Callable[..., None]
-
-
-@pytest.fixture
-def session(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
@@ -55,10 +49,6 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
             monkeypatch.setattr(APIView, name, value)
 
     return change
-
-
-def client_of(token: KnownToken) -> Client:
-    return Client(headers={"Authorization": f"Bearer {token.secret}"})
 
 
 def paths(root: str, token: Token) -> list[tuple[str, str]]:
@@ -335,9 +325,7 @@ def test_file_gets_no_5xx(session: Client, token: KnownToken) -> None:
         )
     )
 )
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_object_gets_no_5xx(session: Client, token: KnownToken, body: dict[str, Any]) -> None:
     assert session.post(API, body, content_type=JSON).status_code in {201, 400}
     path = f"{API}{token.pk}/"

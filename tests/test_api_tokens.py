@@ -20,6 +20,7 @@ from access_tokens.limits import LONGEST_EXPIRY, end_of_day
 from access_tokens.models import Token
 from access_tokens.signals import token_created, token_deleted, token_rotated
 
+from .clients import client_of
 from .factories import KnownToken, TokenFactory, UserFactory
 
 API = "/api/tokens/"
@@ -36,13 +37,6 @@ at_now = time_machine.travel(NOW, tick=False)
 
 
 @pytest.fixture
-def session(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
 def codes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let errors answer with their codes, as a site's own exception handler can."""
 
@@ -53,10 +47,6 @@ def codes(monkeypatch: pytest.MonkeyPatch) -> None:
         return response
 
     monkeypatch.setattr(views.APIView, "get_exception_handler", lambda view: handle)
-
-
-def client_of(token: KnownToken) -> Client:
-    return Client(headers={"Authorization": f"Bearer {token.secret}"})
 
 
 def url(token: Token, action: str = "") -> str:
@@ -704,7 +694,9 @@ def test_rule_of_the_site_decides_who_may_create(
     assert "actions" in session.options(API).json()
 
 
-def test_rotation_is_no_creation(session: Client, token: KnownToken, settings: Settings) -> None:
+def test_rotation_does_not_count_as_creating(
+    session: Client, token: KnownToken, settings: Settings
+) -> None:
     settings.ACCESS_TOKENS = {"MAY_CREATE": lambda user: False}
 
     assert post(session, url(token, "rotate/")).status_code == 200

@@ -1,8 +1,6 @@
 import logging
 import os
 import re
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -35,14 +33,16 @@ from access_tokens.models import Token
 from access_tokens.signals import token_rejected
 
 from .api import WhoView, call_asgi, call_live_server
+from .clients import bearer
+from .docs import ROOT
 from .factories import KnownToken, TokenFactory, UserFactory
+from .processes import run_python
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as TestResponse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api")]
 
-ROOT = Path(__file__).parent.parent
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 BARE = 'Bearer realm="api"'
 INVALID = 'Bearer realm="api", error="invalid_token"'
@@ -113,10 +113,6 @@ def get(path: str, header: str, **extra: Any) -> "TestResponse":
     """Call the API, with the header as a WSGI server hands it on."""
     client = Client(raise_request_exception=False, enforce_csrf_checks=True)
     return client.get(path, HTTP_AUTHORIZATION=header, **extra)
-
-
-def bearer(token: KnownToken) -> str:
-    return f"Bearer {token.secret}"
 
 
 def challenge(response: "TestResponse") -> str:
@@ -237,18 +233,6 @@ def test_no_collation_lets_another_case_pass(token: KnownToken) -> None:
 # Other callers and other classes.
 
 
-def run_python(*arguments: str, **environ: str) -> None:
-    process = subprocess.run(  # noqa: S603
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-
-
 def test_plain_request_of_django_is_authenticated(token: KnownToken) -> None:
     request: Any = RequestFactory().get("/", HTTP_AUTHORIZATION=bearer(token))
 
@@ -366,7 +350,7 @@ hostile = st.one_of(
     st.builds("Bearer{}{}".format, separators, latin_1),
 )
 many = hypothesis_settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 some = hypothesis_settings(many, max_examples=50)
 

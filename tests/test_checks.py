@@ -537,7 +537,7 @@ def test_class_is_the_first(settings: Settings, classes: Any, expected: str | No
         ("knox", "knox.auth.TokenAuthentication"),
     ],
 )
-def test_class_of_a_format_is_not_asked_for_nothing(
+def test_class_whose_secrets_all_come_to_ours_is_warned_about(
     settings: Settings, name: str, path: str
 ) -> None:
     import_string(path)

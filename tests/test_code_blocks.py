@@ -6,47 +6,30 @@ are checked against the real commands. ``tests/code_blocks`` does it in a proces
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 
-from .code_blocks.run import HANDLERS
-from .docs import BLOCKS, ROOT, Block
-from .test_installation import install, run
+from .docs import BLOCKS, ROOT
+from .processes import run_python
+from .test_installation import SET_UP, install, run
 
 
-@pytest.fixture(scope="module")
-def failures() -> dict[str, str]:
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.code_blocks.run"],
-        cwd=ROOT,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.code_blocks.settings"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    failures: dict[str, str] = json.loads(process.stdout)
-    return failures
+def test_blocks_do_what_their_languages_demand() -> None:
+    settings = "tests.code_blocks.settings"
+    run_python("-m", "tests.code_blocks.run", DJANGO_SETTINGS_MODULE=settings)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids="{0.page}:{0.line}".format)
-def test_block_is_of_a_known_language_and_works(block: Block, failures: dict[str, str]) -> None:
-    assert block.language in HANDLERS
-    assert failures.get(f"{block.page}:{block.line}") is None
+CHECK = 'call_command("check", fail_level="WARNING")\n'
+FAST_PASSWORDS = 'PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]\n'
+RUN_TESTS = """
+import sys
 
+import pytest
 
-SET_UP = """
-import django
-from django.core.management import call_command
-
-django.setup()
-call_command("check", fail_level="WARNING")
+options = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "--rootdir", "."]
+sys.exit(pytest.main([*options, "tests"]))
 """
 
 
@@ -55,9 +38,9 @@ def modules(page: str) -> dict[str, str]:
     return {block.module: block.code for block in BLOCKS if block.module and block.page == page}
 
 
-@pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if block.module}))
-def test_modules_of_a_page_make_a_site(page: str, tmp_path: Path) -> None:
-    code = modules(page)
+@pytest.mark.parametrize("path", sorted({block.page for block in BLOCKS if block.module}))
+def test_modules_of_a_page_make_a_site(path: str, tmp_path: Path) -> None:
+    code = modules(path)
     settings = code.pop("mysite/settings.py", "")
     if '"access_tokens"' in settings:
         call_command("startproject", "mysite", tmp_path)
@@ -65,18 +48,16 @@ def test_modules_of_a_page_make_a_site(page: str, tmp_path: Path) -> None:
         install(tmp_path)
     apps = {name.partition("/")[0] for name in code} - {"mysite", "tests"}
     with (tmp_path / "mysite/settings.py").open("a") as file:
-        file.write(f"\n{settings}\nINSTALLED_APPS += {sorted(apps)}\n")
+        file.write(f"\n{settings}\nINSTALLED_APPS += {sorted(apps)}\n{FAST_PASSWORDS}")
     for name, text in code.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
 
-    names = [name.removesuffix(".py").replace("/", ".") for name in code]
-    imports = "".join(f"import {name}\n" for name in names if not name.startswith("tests."))
-    run(tmp_path, "-c", SET_UP + imports)
-    tests = ROOT / "tests/code_blocks/sites" / f"{Path(page).stem}.py"
+    tests = ROOT / "tests/code_blocks/sites" / f"{Path(path).stem}.py"
     if tests.exists():
         (tmp_path / "tests").mkdir(exist_ok=True)
         (tmp_path / "tests/test_page.py").write_text(tests.read_text())
-    if (tmp_path / "tests").exists():
-        options = ["-p", "no:cacheprovider", "-p", "no:randomly", "--ds", "mysite.settings"]
-        run(tmp_path, "-m", "pytest", *options, "--rootdir", ".", "tests")
+    names = [name.removesuffix(".py").replace("/", ".") for name in code]
+    imports = "".join(f"import {name}\n" for name in names if not name.startswith("tests."))
+    tested = RUN_TESTS if (tmp_path / "tests").exists() else ""
+    run(tmp_path, SET_UP + CHECK + imports + tested)

@@ -23,9 +23,9 @@ from pytest_django import Settings
 from access_tokens.emails import send_expiry_emails
 from access_tokens.leaks import revoke_leaked
 from access_tokens.models import Token
-from access_tokens.signals import last_used_failed
 
 from .api import call_asgi, call_wsgi, opened_connections
+from .clients import bearer
 from .factories import KnownToken, TokenFactory, UserFactory
 from .smtp import mail_server
 
@@ -87,19 +87,6 @@ def wrap(wrapper: Callable[..., Any]) -> Callable[[BaseDatabaseWrapper], None]:
     return prepare
 
 
-@pytest.fixture
-def failures() -> Iterator[list[Error]]:
-    """The errors that ``last_used_failed`` told."""
-    errors: list[Error] = []
-
-    def receive(error: Error, **kwargs: Any) -> None:
-        errors.append(error)
-
-    last_used_failed.connect(receive)
-    yield errors
-    last_used_failed.disconnect(receive)
-
-
 class Gate:
     """A view that waits until a test lets it go on."""
 
@@ -127,10 +114,6 @@ def gate(set_run: Callable[[Run], None]) -> Gate:
     gate = Gate()
     set_run(gate.run)
     return gate
-
-
-def bearer(token: KnownToken) -> str:
-    return f"Bearer {token.secret}"
 
 
 def last_use() -> datetime | None:
@@ -519,9 +502,9 @@ def is_rotation(sql: str) -> bool:
     return sql.startswith("UPDATE") and "rotated_at" in sql.partition(" WHERE ")[0]
 
 
-def test_of_two_rotations_at_once_one_shows_a_secret(
-    token: KnownToken, server: ThreadPoolExecutor, prepare: Prepare
-) -> None:
+@pytest.fixture
+def rotations_meet(prepare: Prepare) -> None:
+    """Let two rotations read before one of them writes."""
     both_have_read = threading.Barrier(2)
 
     def meet(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -530,6 +513,11 @@ def test_of_two_rotations_at_once_one_shows_a_secret(
         return execute(sql, params, many, context)
 
     prepare(wrap(meet))
+
+
+def test_of_two_rotations_at_once_one_shows_a_secret(
+    token: KnownToken, server: ThreadPoolExecutor, rotations_meet: None
+) -> None:
     results = side_by_side(server, 2, lambda: Token.objects.rotate(Token.objects.get()))
 
     (secret,) = [result for result in results if isinstance(result, str)]
@@ -599,17 +587,9 @@ def api(user: User, path: str, body: dict[str, Any] | None = None) -> Callable[[
 
 
 def test_of_two_rotations_by_the_api_one_shows_a_secret(
-    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, prepare: Prepare
+    atomic: bool, token: KnownToken, server: ThreadPoolExecutor, rotations_meet: None
 ) -> None:
-    both_have_read = threading.Barrier(2)
-
-    def meet(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if is_rotation(sql):
-            both_have_read.wait(PATIENCE)
-        return execute(sql, params, many, context)
-
     rotate = api(token.user, f"{token.pk}/rotate/")
-    prepare(wrap(meet))
     (status, won), (other, lost) = sorted(side_by_side(server, 2, rotate), key=lambda r: r[0])
 
     assert (status, other) == (200, 409)

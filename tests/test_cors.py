@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
 from django.urls import path
@@ -14,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from .clients import session_of
 from .docs import code_block
 from .factories import KnownToken, TokenFactory
 
@@ -89,7 +89,9 @@ def test_page_may_read_why_a_token_was_refused(client: Client, token: KnownToken
     ("path", "origin"),
     [("/api/me/", "https://evil.example"), ("/account/tokens/", ORIGIN)],
 )
-def test_others_may_not(client: Client, token: KnownToken, path: str, origin: str) -> None:
+def test_page_of_another_origin_may_not_read_the_answer(
+    client: Client, token: KnownToken, path: str, origin: str
+) -> None:
     response = client.get(path, headers=bearer(token.secret, origin))
 
     assert "Access-Control-Allow-Origin" not in response
@@ -113,18 +115,12 @@ def statistics(settings: Settings) -> str:
     return "/statistics/"
 
 
-def session(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 def test_cached_answer_is_for_its_token_or_session_alone(statistics: str, client: Client) -> None:
     ada, eve = (TokenFactory.create(user__username=name) for name in ["ada", "eve"])
 
     for _ in range(2):
         for token in [ada, eve]:
-            for caller, headers in [(client, bearer(token.secret)), (session(token.user), {})]:
+            for caller, headers in [(client, bearer(token.secret)), (session_of(token.user), {})]:
                 answer = caller.get(statistics, headers=headers)
                 assert answer.json() == {"username": token.user.get_username()}
     assert client.get(statistics).status_code == HTTPStatus.UNAUTHORIZED

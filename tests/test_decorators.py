@@ -32,6 +32,7 @@ from access_tokens.exceptions import Reason, TokenRejected
 from access_tokens.models import Token
 
 from .api import WhoView, call_asgi, call_wsgi
+from .clients import bearer
 from .factories import KnownToken, TokenFactory, UserFactory
 from .test_authentication import FOREIGN, INVALID, MALFORMED, params, statements
 from .test_scopes import SCOPES
@@ -177,10 +178,6 @@ def call(url: str, header: str | None = None, method: str = "get", **extra: Any)
     if header is not None:
         extra["HTTP_AUTHORIZATION"] = header
     return client.generic(method.upper(), url, **extra)
-
-
-def bearer(token: KnownToken) -> str:
-    return f"Bearer {token.secret}"
 
 
 def facts(response: Any) -> tuple[Any, ...]:

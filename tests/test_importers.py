@@ -220,7 +220,7 @@ def test_import_says_what_it_left_out(user: User, capsys: Output) -> None:
         "Version 3 digests it anew at its next use.\n"
     )
     assert output.err == (
-        "Until their next use, prune_access_tokens takes them for unused since they were created.\n"
+        "Until their next use, prune_access_tokens counts them as unused since they were created.\n"
     )
 
 

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+from .docs import ROOT
+from .processes import run_python
 
-import access_tokens
-
-PACKAGE = Path(access_tokens.__file__).parent
-ROOT = PACKAGE.parent
+PACKAGE = ROOT / "access_tokens"
 SOURCES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 # The modules that may import Django REST framework.
 OF_DRF = {"authentication.py", *(path for path in SOURCES if path.startswith("api/"))}
@@ -52,6 +48,4 @@ def module(path: str) -> str:
 def test_app_is_imported_without_drf_and_asks_no_database() -> None:
     modules = [module(path) for path in SOURCES if path not in OF_DRF]
 
-    command = [sys.executable, "-W", "error", "-c", WITHOUT_DRF, *modules]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
-    assert result.returncode == 0, result.stdout + result.stderr
+    run_python("-W", "error", "-c", WITHOUT_DRF, *modules)

@@ -2,23 +2,25 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from textwrap import dedent
 
 from django.core.management import call_command
 
 from .docs import README
+from .processes import run_python
 
 INSTALLATION = README.partition("## Installation")[2].partition("## Settings people change")[0]
 
+SET_UP = """
+import django
+from django.core.management import call_command
+
+django.setup()
+"""
 TRY_IT = """
 import re
 
-import django
-
-django.setup()
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -59,22 +61,14 @@ def install(directory: Path) -> None:
             file.write("\n" + block.replace("= [\n    # ...\n", "+= [\n"))
 
 
-def run(project: Path, *arguments: str) -> None:
-    result = subprocess.run(  # noqa: S603
-        [sys.executable, "-W", "error", *arguments],
-        cwd=project,
-        env={"DJANGO_SETTINGS_MODULE": "mysite.settings"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+def run(project: Path, code: str) -> None:
+    """Run code on the site of a project."""
+    run_python("-W", "error", "-c", code, cwd=project, DJANGO_SETTINGS_MODULE="mysite.settings")
 
 
 def test_installation_of_the_readme_works_on_a_new_project(tmp_path: Path) -> None:
     install(tmp_path)
     commands = [shlex.split(line) for block in blocks("console") for line in block.splitlines()]
-    for command in commands:
-        if command[:2] == ["python", "manage.py"]:
-            run(tmp_path, *command[1:])
-    run(tmp_path, "-c", TRY_IT)
+    names = [command[2] for command in commands if command[:2] == ["python", "manage.py"]]
+    assert names == ["migrate", "check"]
+    run(tmp_path, SET_UP + "".join(f"call_command({name!r})\n" for name in names) + TRY_IT)

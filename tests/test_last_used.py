@@ -1,9 +1,6 @@
 import asyncio
 import logging
-import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -29,6 +26,8 @@ from access_tokens.signals import last_used_failed
 
 from .api import RunView, call_asgi, call_live_server
 from .factories import KnownToken, TokenFactory
+from .processes import run_python
+from .routers import ReplicaRouter
 from .test_compiled import plan
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api")]
@@ -590,20 +589,12 @@ connections.close_all()
 
 def test_first_request_of_a_process_opens_one_connection_and_leaves_none(tmp_path: Path) -> None:
     # In this process, test clients have changed the order of the receivers of request_finished.
-    environ = {
-        "DJANGO_SETTINGS_MODULE": "example_project.settings",
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
-    }
-    process = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", FIRST_REQUEST],
-        cwd=Path(__file__).parent.parent,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        check=False,
+    run_python(
+        "-c",
+        FIRST_REQUEST,
+        DJANGO_SETTINGS_MODULE="example_project.settings",
+        DATABASE_URL=f"sqlite:///{tmp_path / 'db.sqlite3'}",
     )
-
-    assert process.returncode == 0, process.stderr
 
 
 # The database refuses.
@@ -747,19 +738,6 @@ def test_other_errors_are_not_hidden(token: KnownToken) -> None:
 # Several databases.
 
 
-class ReplicaRouter:
-    """Read from one database, write to another."""
-
-    def db_for_read(self, model: Any, **hints: Any) -> str:
-        return "replica"
-
-    def db_for_write(self, model: Any, **hints: Any) -> str:
-        return "default"
-
-    def allow_relation(self, *objects: Any, **hints: Any) -> bool:
-        return True
-
-
 @pytest.fixture
 def replica(token: KnownToken, settings: Settings, tmp_path: Path) -> Iterator[None]:
     """A database to read from, that has got the token and will get nothing more."""
@@ -776,7 +754,7 @@ def replica(token: KnownToken, settings: Settings, tmp_path: Path) -> Iterator[N
         editor.create_model(Token)
     User.objects.using("replica").bulk_create([token.user])
     Token.objects.using("replica").bulk_create([token])
-    settings.DATABASE_ROUTERS = [ReplicaRouter()]
+    settings.DATABASE_ROUTERS = [ReplicaRouter("replica")]
     yield
     connections["replica"].close()
     del connections["replica"], connections.settings["replica"]

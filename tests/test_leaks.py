@@ -217,7 +217,7 @@ def test_token_is_deleted_even_if_it_gives_no_access_now(
     assert not works(token.secret)
 
 
-def test_of_a_rotated_token_the_new_secret_works_if_the_old_one_leaks(
+def test_new_secret_of_a_rotated_token_works_if_the_old_one_leaks(
     token: KnownToken, listen: Listen, caplog: Log
 ) -> None:
     secret = Token.objects.rotate(token)
@@ -270,9 +270,7 @@ def test_token_that_is_rotated_meanwhile_keeps_its_new_secret(token: KnownToken)
     assert works(new[0])
 
 
-def test_token_that_is_deleted_meanwhile_is_left_to_whoever_did(
-    token: KnownToken, listen: Listen
-) -> None:
+def test_token_that_is_deleted_meanwhile_is_not_reported(token: KnownToken, listen: Listen) -> None:
     leaked = listen(token_leaked)
 
     with before("SAVEPOINT", Token.objects.all().delete):
@@ -456,7 +454,7 @@ def test_email_is_not_in_the_language_of_the_reporter(
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"email": ""}])
-def test_user_who_is_inactive_or_has_no_address_gets_none(
+def test_user_who_is_inactive_or_has_no_address_gets_no_email(
     pipeline: KnownToken,
     change: dict[str, Any],
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,

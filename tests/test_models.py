@@ -38,6 +38,7 @@ from access_tokens.signals import token_created, token_deleted, token_rejected
 
 from .factories import KnownToken, TokenFactory, UserFactory
 from .golden import GOLDEN_SECRETS, Golden
+from .routers import ReplicaRouter
 
 Listen = Callable[[Signal], list[dict[str, Any]]]
 FailOn = Callable[[Signal], None]
@@ -401,21 +402,9 @@ def test_expiration_works_without_time_zones(now: datetime, settings: Settings) 
         assert end_of_day(1).date() == here.date() + timedelta(days=1)
 
 
-class PrimaryAndReplica:
-    """A router to a replica that does not exist, so that asking it is an error."""
-
-    def db_for_read(self, model: Any, **hints: Any) -> str:
-        return "replica"
-
-    def db_for_write(self, model: Any, **hints: Any) -> str:
-        return "default"
-
-    def allow_relation(self, *args: Any, **hints: Any) -> bool:
-        return True
-
-
 def test_only_the_database_for_writes_is_asked(token: KnownToken, settings: Settings) -> None:
-    settings.DATABASE_ROUTERS = [PrimaryAndReplica()]
+    # It does not exist, so asking it is an error.
+    settings.DATABASE_ROUTERS = [ReplicaRouter("replica")]
 
     assert Token.objects.verify(token.secret).user.username == "ada"
     TokenFactory.create(user=token.user)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from textwrap import dedent
 
-from .docs import PAGES, ROOT
+from .docs import PAGES
+from .processes import run_python
 
 
 def test_guides_can_be_followed(tmp_path: Path) -> None:
@@ -21,21 +19,5 @@ def test_guides_can_be_followed(tmp_path: Path) -> None:
         path = tmp_path / code.split()[1]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code)
-    process = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "tests/moving",
-            "--ds",
-            "tests.moving.settings",
-            "-p",
-            "no:cacheprovider",
-        ],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
+    options = ["--ds", "tests.moving.settings", "-p", "no:cacheprovider"]
+    run_python("-m", "pytest", "tests/moving", *options, PYTHONPATH=str(tmp_path))

@@ -48,7 +48,7 @@ def count(times: int, address: str = "192.0.2.7", rate: str = "3/min") -> list[i
     return [seconds_to_wait(from_address(address), "test", rate) for _ in range(times)]
 
 
-# Whom a request comes from.
+# Where a request comes from.
 
 
 @pytest.mark.parametrize(

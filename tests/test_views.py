@@ -592,6 +592,8 @@ def test_command_is_for_the_site_where_it_is_mounted(
     client: Client, settings: Settings, url: Any
 ) -> None:
     settings.ACCESS_TOKENS = {"API_URL": url}
+    # Otherwise Django keeps the prefix in the URLs of static files, for the tests that follow.
+    settings.STATIC_URL = "/static/"
 
     with override_script_prefix("/site/"):
         response = create(client)

@@ -1,4 +1,4 @@
-"""What the API refuses, beside what DRF's own exceptions say."""
+"""The exceptions of the API that DRF lacks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Conflict(exceptions.APIException):
 
 
 def api_exception(error: ValidationError) -> exceptions.APIException:
-    """Return what a refusal by the model is for DRF, with the same texts and codes."""
+    """Return the exception of DRF for an error of the model, with the same texts and codes."""
     code = getattr(error, "code", None)
     if code == "conflict":
         return Conflict(error.message)

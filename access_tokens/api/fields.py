@@ -1,4 +1,4 @@
-"""The fields for what the fields of DRF don't know: scopes and expirations."""
+"""The fields that DRF lacks: for scopes, states and expirations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StateField(serializers.ChoiceField):
 
 
 class ExpirationField(serializers.DateTimeField):
-    """A time, also one that has no equivalent in UTC, which is refused."""
+    """A time. One that has no equivalent in UTC is refused."""
 
     def enforce_timezone(self, value: datetime) -> datetime:
         try:

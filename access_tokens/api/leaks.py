@@ -1,4 +1,4 @@
-"""A view to which anyone reports leaked tokens. A site routes to it, or not."""
+"""A view to which anyone can report leaked tokens, for sites that route to it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access_tokens.leaks import revoke_leaked
-from access_tokens.throttling import AddressThrottle
+from ..leaks import revoke_leaked
+from ..throttling import AddressThrottle
 
 MAX_TOKENS: Final = 1_000
-# Twice what so many of the longest tokens take.
+# Twice the size of so many of the longest tokens.
 MAX_BYTES: Final = 150_000
 
 
@@ -29,7 +29,7 @@ class LeakThrottle(AddressThrottle):
 
 
 class LimitedJSONParser(BaseParser):
-    """Parse JSON, and refuse what is too large, too deep, or in an encoding that JSON hasn't."""
+    """Parse JSON, and refuse what is too large, too deep, or in an encoding that JSON doesn't have."""
 
     media_type = "application/json"
 
@@ -46,7 +46,7 @@ class LeakedTokensSerializer(serializers.Serializer[Any]):
     tokens = serializers.ListField(max_length=MAX_TOKENS)
 
 
-# Each token is committed for itself, so that one which can't be deleted doesn't save the others.
+# Each token is committed on its own, so that one that can't be deleted doesn't save the others.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class RevokeLeakedTokensView(APIView):
     """Revoke the access tokens in `{"tokens": […]}`. Having a token is enough to end it.

@@ -27,11 +27,11 @@ else:
 class OwnTokensMixin(ViewSet):
     """Limit a view to the user's own tokens, and keep its responses private."""
 
-    # Whether a token is required, and otherwise refused.
+    # Whether the view requires a token. Otherwise it refuses one.
     is_for_token = False
-    # That is decided below, whatever the scopes of the token are.
+    # The check below decides that, whatever the scopes of the token are.
     required_scopes: Any = ()
-    # The API has no versions, whatever those of the site are.
+    # The API has no versions, whatever versions the site has.
     versioning_class = None
 
     def check_permissions(self, request: Request) -> None:
@@ -73,6 +73,6 @@ def uses_token(request: Request) -> bool:
     return (
         isinstance(request.auth, Token)
         or isinstance(request.successful_authenticator, AccessTokenAuthentication)
-        # As a plain view or a middleware has it.
+        # As a decorator or a middleware sets it.
         or isinstance(getattr(request, "access_token", None), Token)
     )

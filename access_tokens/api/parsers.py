@@ -18,7 +18,7 @@ class GuardedParser(BaseParser):
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
             data = self.parser.parse(*args, **kwargs)
-            # Lone surrogates, which JSON can escape, have no place in an answer that repeats them.
+            # JSON can escape lone surrogates, but an answer that repeats them can't be encoded.
             json.dumps(data, ensure_ascii=False, skipkeys=True, default=str).encode()
         except (APIException, SuspiciousOperation):
             raise

@@ -1,4 +1,4 @@
-"""What drf-spectacular, if it's installed, says of access tokens in an OpenAPI document."""
+"""How drf-spectacular, if it's installed, describes access tokens in an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):
     def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]]:
         if not conf.SCOPES:
             return {self.name: []}
-        # OpenAPI 3.0 allows scopes to OAuth alone. The description is already written.
+        # OpenAPI 3.0 allows scopes for OAuth alone. The description is already written.
         hooks = spectacular_settings.POSTPROCESSING_HOOKS
         if spectacular_settings.OAS_VERSION.startswith("3.0") and move_scopes not in hooks:
             hooks.append(move_scopes)

@@ -1,4 +1,4 @@
-"""What goes in and out: a token, a new one, a change, a rotation."""
+"""What goes in and out: a token, a new one, a change and a rotation."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class TokenSelfSerializer(TokenSerializer):
         read_only_fields = fields
 
     def to_representation(self, token: Token) -> dict[str, Any]:
-        # It is in use, whenever it was used before.
+        # It's in use now, however long ago its last-used time is.
         return super().to_representation(token) | {"state": State.ACTIVE.value}
 
 
@@ -96,7 +96,7 @@ class TokenSecretSerializer(TokenSerializer):
         read_only_fields = fields
 
     def get_secret(self, token: Token) -> str:
-        # Not made a plain string: its repr() is masked.
+        # Not converted to a plain string, since its repr() is masked.
         return self.context["secret"]  # type: ignore[no-any-return]  # a Secret
 
 

@@ -1,4 +1,4 @@
-"""The REST API of tokens: the user's own for a session, its own for a token."""
+"""The REST API of tokens. A session manages those of its user, a token only itself."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TokenViewSet(
 
     @action(detail=True, methods=["post"])
     def rotate(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Give the token a new secret. The old one works until a while after its first use."""
+        """Give the token a new secret. The old one works for a while after the new one is used."""
         return self.reveal(status.HTTP_200_OK, self.get_object())
 
     @action(detail=False, url_path="self", url_name="self", is_for_token=True)
@@ -147,7 +147,7 @@ class TokenViewSet(
         else:
             context |= {"secret": self.renderable(secret)}
             serializer = self.secret_serializer_class(token, context=context)
-        # Without the serializer, of which the browsable API would make its forms.
+        # Without the serializer, from which the browsable API would make its forms.
         return dict(serializer.data)
 
     def renderable(self, secret: Secret) -> str:

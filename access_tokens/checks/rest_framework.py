@@ -1,4 +1,4 @@
-"""The checks of what Django REST framework and its views are told."""
+"""The checks of the settings and the views of Django REST framework."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEGACY_CLASSES = {
 
 @documented
 def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
-    """Check that DRF asks this app, and asks it first."""
+    """Check that DRF asks our authentication class, and asks it first."""
     if not apps.is_installed("rest_framework"):
         return []
     classes = authentication_classes()
@@ -78,7 +78,7 @@ def check_api(**kwargs: Any) -> list[CheckMessage]:
     try:
         views = [view for _path, view in api_views()]
     except Exception:
-        return []  # Django says itself what is wrong with the URLconf.
+        return []  # Django itself says what is wrong with the URLconf.
     classes: dict[str, bool] = {}
     for view in views:
         is_for_token = attribute_of(view, "is_for_token")
@@ -107,7 +107,7 @@ def check_required_scopes(**kwargs: Any) -> list[CheckMessage]:
     try:
         endpoints = list(api_views())
     except Exception:
-        return []  # Django says itself what is wrong with the URLconf.
+        return []  # Django itself says what is wrong with the URLconf.
     # A view may have several paths.
     views = {(view.cls, repr(required_scopes_of(view))): view for _path, view in endpoints}
     accepting = filter(accepts_tokens, views.values())
@@ -125,7 +125,7 @@ def wrong_scopes(view: Any) -> Iterator[CheckMessage]:
             yield Error(
                 f"{subject} is {required!r}.",
                 hint="It must be a list of scopes, or a dictionary of such lists whose keys are "
-                "actions of the view or methods, as 'GET'.",
+                "actions of the view or methods, such as 'GET'.",
                 id="access_tokens.E018",
             )
             return

@@ -33,11 +33,15 @@ from .values import (
 DURATION = f"a timedelta of 0 to {LONGEST_EXPIRY} days, or None"
 # Per key: the id of its error, the test of its value and what the value must be.
 RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
-    "PREFIX": ("E003", is_prefix, "1 to 20 characters a-z, 0-9 or _, the first a letter, as 'pat'"),
+    "PREFIX": (
+        "E003",
+        is_prefix,
+        "1 to 20 characters a-z, 0-9 or _, the first a letter, such as 'pat'",
+    ),
     "LAST_USED_RESOLUTION": ("E004", is_duration, DURATION),
     "LAST_USED_SYNCHRONOUS_COMMIT": ("E012", bool.__instancecheck__, "True or False"),
-    "BASE_TEMPLATE": ("E005", is_text, "the name of a template, as 'base.html'"),
-    "API_URL": ("E006", is_url, "a path, as '/api/', a URL or the name of one"),
+    "BASE_TEMPLATE": ("E005", is_text, "the name of a template, such as 'base.html'"),
+    "API_URL": ("E006", is_url, "a path, such as '/api/', a URL or the name of one"),
     "EXPIRY_DAYS": (
         "E007",
         is_expiry_list,
@@ -57,11 +61,11 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "MAY_CREATE": (
         "E020",
         is_rule,
-        "a function of a user, or its path, as 'mysite.rules.may_create_tokens', or None",
+        "a function of a user, or its path, such as 'mysite.rules.may_create_tokens', or None",
     ),
     "SELF_ROTATION": ("E021", bool.__instancecheck__, "True or False"),
     "LEGACY_FORMATS": ("E022", is_formats, f"a list of some of {', '.join(map(repr, FORMATS))}"),
-    "REJECTION_RATE": ("E023", is_rate, "a number per period, as '100/min', or None"),
+    "REJECTION_RATE": ("E023", is_rate, "a number per period, such as '100/min', or None"),
 }
 
 
@@ -136,7 +140,7 @@ def unknown_url() -> Iterator[CheckMessage]:
     try:
         resolve_url(conf.API_URL)
     except (AttributeError, ImportError):
-        return  # There is no URLconf, or Django says itself what is wrong with it.
+        return  # There is no URLconf, or Django itself says what is wrong with it.
     except NoReverseMatch as error:
         yield Warning(
             f"ACCESS_TOKENS['API_URL'] leads nowhere: {error}",

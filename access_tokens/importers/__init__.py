@@ -18,14 +18,13 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 
 from ..models import Token
-from ..querysets import DIGESTS
+from ..querysets import CHUNK_SIZE, DIGESTS
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 logger = logging.getLogger("access_tokens")
 
-CHUNK_SIZE: Final = 500
 ATTEMPTS: Final = 5
 NAME: Final = Token._meta.get_field("name")
 
@@ -68,7 +67,7 @@ def import_tokens(
 
 
 def import_chunk(rows: Sequence[Row], fallback_name: str, dry_run: bool) -> Counter[Outcome]:
-    # Another import or a user may be faster. Then look again what there is.
+    # Another import or a user may be faster. Then look again at what there is.
     for attempt in range(1, ATTEMPTS):
         with suppress(IntegrityError, OperationalError):
             return try_import(rows, fallback_name, dry_run, attempt)
@@ -97,7 +96,7 @@ def try_import(
 
 
 def existing(rows: Sequence[Row], using: str) -> tuple[set[Any], set[str | None]]:
-    """Return which users and which digests of ``rows`` there are."""
+    """Return the users and the digests of ``rows`` that exist here."""
     users = get_user_model()._base_manager.using(using).filter(pk__in={r.user_id for r in rows})
     digests: set[str | None] = set()
     # A token that was rotated once has the old secret as its previous one.
@@ -135,7 +134,7 @@ def token_of(row: Row, fallback_name: str) -> Token:
 
 
 def give_unique_names(tokens: Sequence[Token], using: str, attempt: int) -> None:
-    """Append the partial to each name that its user has already, and more if that is taken too."""
+    """Append the partial to each name that its user already has, and more if that is taken too."""
     # A database may look for each name of each user. So the longer ones, which are hardly ever
     # taken, are looked for only after the first attempt failed.
     names = {name for token in tokens for name in islice(possible_names(token), min(attempt, 2))}

@@ -50,14 +50,14 @@ class Source(NamedTuple):
     """Where a package stores its tokens, and what becomes of its columns."""
 
     model: str
-    # The path to the user; empty if the package knows none.
+    # The path to the user; empty if the package has none.
     user_field: str
     digest: Any
     partial: Any
     name: Any
     expires_at: Any
     is_revoked: Any
-    # What has no digest.
+    # Why a row may have no digest.
     unsupported: str
 
     def rows(self, model: type[Model], user: Any, name: str | None) -> QuerySet[Any, Any]:

@@ -43,6 +43,11 @@ def number_of_days(text: str) -> int:
     return number
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with what it counts: "1 email"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def write_secret(command: BaseCommand, secret: str) -> None:
     """Write the secret alone to stdout, so that it can be piped, and a warning to stderr."""
     command.stderr.write(

@@ -1,4 +1,4 @@
-"""Checks that a line for a shell says what its programs understand."""
+"""Check that the programs of a shell line understand their arguments."""
 
 from __future__ import annotations
 

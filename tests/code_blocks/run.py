@@ -18,7 +18,6 @@ from collections.abc import Callable
 from importlib import import_module
 from itertools import groupby
 from multiprocessing import get_context
-from multiprocessing.queues import SimpleQueue
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -167,7 +166,7 @@ def run_javascript(block: Block, names: Names) -> None:
 
 
 def run_text(block: Block, names: Names) -> None:
-    """Accept what a program prints. It's no code."""
+    """Accept what a program prints. It isn't code."""
 
 
 HANDLERS: dict[str, Callable[[Block, Names], None]] = {
@@ -184,19 +183,17 @@ HANDLERS: dict[str, Callable[[Block, Names], None]] = {
 }
 
 
-def run_page(page: list[Block], results: SimpleQueue[dict[str, str]]) -> None:
-    """Run the blocks of a page one after the other, as a reader does, and tell what fails."""
-    failures = {}
-    sys.stdout = sys.stderr
-    try:
-        names = explained()
-        for block in page:
-            try:
-                HANDLERS[block.language](block, names)
-            except (Exception, SystemExit):
-                failures[f"{block.page}:{block.line}"] = traceback.format_exc()
-    finally:
-        results.put(failures)
+def run_page(page: list[Block]) -> None:
+    """Run the blocks of a page one after the other, as a reader does, and print what fails."""
+    names = explained()
+    has_failed = False
+    for block in page:
+        try:
+            HANDLERS[block.language](block, names)
+        except (Exception, SystemExit):
+            has_failed = True
+            print(f"{block.page}:{block.line}\n{traceback.format_exc()}", flush=True)
+    sys.exit(has_failed)
 
 
 def main() -> None:
@@ -205,16 +202,13 @@ def main() -> None:
     os.chdir(tempfile.mkdtemp())
     for name, text in FILES.items():
         Path(name).write_text(text)
-    context = get_context("fork")
-    results: SimpleQueue[dict[str, str]] = context.SimpleQueue()
-    failures: dict[str, str] = {}
+    exit_codes = []
     for _, page in groupby(BLOCKS, attrgetter("page")):
-        process = context.Process(target=run_page, args=(list(page), results))
+        process = get_context("fork").Process(target=run_page, args=(list(page),))
         process.start()
-        failures |= results.get()
         process.join()
-        assert process.exitcode == 0
-    json.dump(failures, sys.stdout)
+        exit_codes.append(process.exitcode)
+    sys.exit(any(exit_codes))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Follow the guides block by block, and look whether clients notice anything.
+"""Follow the guides block by block, and check that clients notice nothing.
 
 ``tests/test_moving.py`` runs this in a process of its own, since the site has other apps.
 """
@@ -45,7 +45,7 @@ SETTINGS = ("INSTALLED_APPS", "REST_FRAMEWORK", "ACCESS_TOKENS")
 
 
 def follow(guide: str, settings: Settings) -> Iterator[str]:
-    """Do what the steps of a guide say. Yield each block of code after it was done."""
+    """Do what the steps of a guide say. Yield each block of code once it is done."""
     steps, _, _ = PAGES[f"moving/{guide}"].partition("## What changes")
     for language, indented in re.findall(r" *```(\w+)\n(.*?)```", steps, re.DOTALL):
         code = dedent(indented)
@@ -62,7 +62,7 @@ def follow(guide: str, settings: Settings) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def restored(transactional_db: None, settings: Settings) -> Iterator[None]:
-    """Create the tables anew that a guide drops."""
+    """Create the tables again that a guide drops."""
     apps = settings.INSTALLED_APPS
     settings.ACCESS_TOKENS = {}
     yield
@@ -71,7 +71,7 @@ def restored(transactional_db: None, settings: Settings) -> Iterator[None]:
 
 
 def ask(header: str, permission: Any = IsAuthenticated, **extra: Any) -> Any:
-    """Return what a view answers under the settings of now."""
+    """Return what a view answers under the current settings."""
     view = WhoView.as_view(
         authentication_classes=api_settings.DEFAULT_AUTHENTICATION_CLASSES,
         permission_classes=[permission],
@@ -166,7 +166,7 @@ def test_another_keyword_is_accepted(settings: Settings, user: User) -> None:
 
 
 class OwnAuthentication(BaseAuthentication):
-    """What a site has that wrote its tokens itself."""
+    """The class of a site that wrote its own tokens."""
 
     def authenticate(self, request: Request) -> tuple[User, Any] | None:
         key = request.headers["Authorization"].removeprefix("Token ")

@@ -18,7 +18,7 @@ from .conftest import Session
 
 openapi = schemathesis.openapi.from_dict(SchemaGenerator().get_schema(public=True))
 thoroughly = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-# Django REST framework takes the number 1 for a text, and a site refuses more than a schema can say.
+# Django REST framework accepts the number 1 as a string, and a site refuses more than a schema can say.
 STRICTER: list[Any] = [negative_data_rejection, positive_data_acceptance]
 
 

@@ -2,9 +2,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import Error, connections
-
-from access_tokens.signals import last_used_failed
+from django.db import connections
 
 
 @pytest.fixture(params=[False, True], ids=["autocommit", "atomic requests"])
@@ -19,16 +17,3 @@ def threads() -> Iterator[ThreadPoolExecutor]:
     """The threads of a site."""
     with ThreadPoolExecutor(9) as executor:
         yield executor
-
-
-@pytest.fixture
-def failures() -> Iterator[list[Error]]:
-    """The errors that ``last_used_failed`` told."""
-    errors: list[Error] = []
-
-    def receive(error: Error, **kwargs: object) -> None:
-        errors.append(error)
-
-    last_used_failed.connect(receive)
-    yield errors
-    last_used_failed.disconnect(receive)

@@ -6,19 +6,6 @@ from typing import Any
 from django.db import connections
 
 
-class StandbyRouter:
-    """Read from the standby, write to the primary."""
-
-    def db_for_read(self, model: type, **hints: Any) -> str:
-        return "server2"
-
-    def db_for_write(self, model: type, **hints: Any) -> str:
-        return "default"
-
-    def allow_relation(self, *objects: Any, **hints: Any) -> bool:
-        return True
-
-
 def query(alias: str, sql: str, *params: Any) -> Any:
     """Return the first value of a statement's result."""
     with connections[alias].cursor() as cursor:

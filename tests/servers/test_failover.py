@@ -18,7 +18,8 @@ from access_tokens.verification import compiled_lookup
 
 from ..api import call_wsgi
 from ..factories import KnownToken, TokenFactory
-from .postgresql import StandbyRouter, query, wait_for_standby
+from ..routers import ReplicaRouter
+from .postgresql import query, wait_for_standby
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "server2"]),
@@ -33,7 +34,7 @@ def send(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str], set[int]]]:
     """Return a function that lets each worker send a request, and returns the statuses."""
-    settings.DATABASE_ROUTERS = [StandbyRouter()]
+    settings.DATABASE_ROUTERS = [ReplicaRouter("server2")]
     # Each worker keeps its connection, and asks whether it works before a request.
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", None)
     monkeypatch.setitem(connections.settings["default"], "CONN_HEALTH_CHECKS", True)

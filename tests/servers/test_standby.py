@@ -15,7 +15,8 @@ from access_tokens.models import Token
 
 from ..api import call_wsgi
 from ..factories import KnownToken, TokenFactory
-from .postgresql import StandbyRouter, query, wait_for_standby
+from ..routers import ReplicaRouter
+from .postgresql import query, wait_for_standby
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "server2"]),
@@ -25,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _router(settings: Settings) -> None:
-    settings.DATABASE_ROUTERS = [StandbyRouter()]
+    settings.DATABASE_ROUTERS = [ReplicaRouter("server2")]
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_primary_that_became_a_standby_fails_no_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As after a switchover of the servers, before the site knows the new primary.
-    monkeypatch.setattr(StandbyRouter, "db_for_write", StandbyRouter.db_for_read)
+    monkeypatch.setattr(ReplicaRouter, "db_for_write", ReplicaRouter.db_for_read)
 
     assert status(token.secret) == 200
     assert "read-only transaction" in str(*failures)

@@ -49,7 +49,7 @@ class AccessTokenDetector(RegexBasedDetector):
 
 
 def regex(prefix: str) -> str:
-    """Return the pattern of the secrets with a prefix, in what RE2 and Python have in common."""
+    """Return the pattern of the secrets with a prefix, in the syntax that RE2 and Python share."""
     return rf"\b({prefix}_[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}})\b"
 
 
@@ -99,14 +99,14 @@ class Command(BaseCommand):
             "--format",
             choices=FORMATS,
             default="gitleaks",
-            help="gitleaks by default, which Betterleaks and Kingfisher read too.",
+            help="By default gitleaks, which Betterleaks and Kingfisher read too.",
         )
         parser.add_argument(
             "--prefix",
             nargs="+",
             type=prefix,
             metavar="P",
-            help="Each that the site uses or has used, by default ACCESS_TOKENS['PREFIX'].",
+            help="The prefixes that the site uses or has used. By default ACCESS_TOKENS['PREFIX'].",
         )
 
     def handle(self, *, format: str, prefix: list[str] | None, **options: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from access_tokens.management import get_user
+from access_tokens.management import counted, get_user
 from access_tokens.models import Token
 
 
@@ -25,4 +25,4 @@ class Command(BaseCommand):
         count = deleted.get(Token._meta.label, 0)
         if name is not None and not count:
             raise CommandError(f"{username} has no access token {name!r}.")
-        self.stdout.write(f"Deleted {count} access token{'' if count == 1 else 's'}.")
+        self.stdout.write(f"Deleted {counted(count, 'access token')}.")

@@ -11,7 +11,7 @@ from django.db.models import Model, Value
 
 from access_tokens.importers import Outcome, import_tokens
 from access_tokens.importers.sources import SOURCES, Source, is_customized
-from access_tokens.management import get_user
+from access_tokens.management import counted, get_user
 from access_tokens.models import Token
 
 
@@ -20,11 +20,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("package", choices=SOURCES)
-        parser.add_argument("--model", help="A model of your own, as app.Model.")
+        parser.add_argument("--model", help="A model of your own, such as app.Model.")
         user = parser.add_mutually_exclusive_group()
         user.add_argument("--user-field", metavar="FIELD", help="The field that leads to the user.")
         user.add_argument(
-            "--user", metavar="USERNAME", help="Whom tokens belong to that have no user."
+            "--user", metavar="USERNAME", help="The owner of tokens that have no user."
         )
         parser.add_argument("--name", help="The name of the tokens.")
         parser.add_argument("--dry-run", action="store_true", help="Import nothing.")
@@ -60,13 +60,13 @@ class Command(BaseCommand):
                 self.stderr.write(f"\r{outcomes.total():,} of {total:,} ", ending="")
         imported = outcomes.pop(Outcome.IMPORTED, 0)
         said = "Would import" if dry_run else "Imported"
-        self.stdout.write(f"{said} {imported} access token{'' if imported == 1 else 's'}.")
+        self.stdout.write(f"{said} {counted(imported, 'access token')}.")
         for outcome, number in sorted(outcomes.items()):
             why = f" {source.unsupported}" if outcome is Outcome.UNSUPPORTED else ""
             self.stdout.write(f"Left out {number}: {outcome}.{why}")
         if imported and not dry_run:
             self.stderr.write(
-                "Until their next use, prune_access_tokens takes them for unused since they were "
+                "Until their next use, prune_access_tokens counts them as unused since they were "
                 "created."
             )
 

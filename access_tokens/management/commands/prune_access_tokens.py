@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from access_tokens.conf import conf
-from access_tokens.management import number_of_days
+from access_tokens.management import counted, number_of_days
 from access_tokens.models import Token
 
 
@@ -52,7 +52,5 @@ class Command(BaseCommand):
             # The new secret of a token that was rotated may not be in use yet.
             tokens |= Token.objects.unused(unused_days).exclude(rotated_at__gt=limit)
         count = tokens.count() if dry_run else tokens.prune()
-        plural = "" if count == 1 else "s"
-        self.stdout.write(
-            f"{'Would delete' if dry_run else 'Deleted'} {count} access token{plural}."
-        )
+        said = "Would delete" if dry_run else "Deleted"
+        self.stdout.write(f"{said} {counted(count, 'access token')}.")

@@ -22,13 +22,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="Revoke nothing, but say what would be."
+            "--dry-run", action="store_true", help="Revoke nothing, but say what would be revoked."
         )
 
     def handle(self, *, dry_run: bool, **options: Any) -> None:
         if sys.stdin.isatty():
             self.stderr.write("Paste the text, then press Enter and Ctrl+D.")
-        # Whatever is there, so that a terminal needs one Ctrl+D only.
+        # Read what is there, so that a terminal needs only one Ctrl+D.
         read = sys.stdin.buffer.read1  # type: ignore[union-attr]  # not of every BinaryIO
         leaks = revoke_leaked(find_secrets(iter(partial(read, BLOCK_SIZE), b"")), dry_run=dry_run)
         for token in leaks.deleted:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from access_tokens.emails import EXPIRY_NOTICE_DAYS, expiring_tokens, send_expiry_emails
-from access_tokens.management import number_of_days
+from access_tokens.management import counted, number_of_days
 
 
 class Command(BaseCommand):
@@ -29,12 +29,11 @@ class Command(BaseCommand):
             due = list(expiring_tokens(days))
             for user, notices in due:
                 self.stdout.write(f"{user.get_username()}: {', '.join(map(str, notices))}")
-            self.stdout.write(f"Would send {len(due)} email{'' if len(due) == 1 else 's'}.")
+            self.stdout.write(f"Would send {counted(len(due), 'email')}.")
             return
         sent, failed = send_expiry_emails(days)
-        self.stdout.write(f"Sent {sent} email{'' if sent == 1 else 's'}.")
+        self.stdout.write(f"Sent {counted(sent, 'email')}.")
         if failed:
             raise CommandError(
-                f"{failed} email{'' if failed == 1 else 's'} could not be sent. "
-                "The next run tries again."
+                f"{counted(failed, 'email')} could not be sent. The next run tries again."
             )

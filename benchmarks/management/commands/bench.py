@@ -10,13 +10,7 @@ from django.test.utils import setup_databases, teardown_databases
 
 from benchmarks import comparisons
 
-PACKAGES = [
-    "Django",
-    "djangorestframework",
-    "django-rest-knox",
-    "djangorestframework-api-key",
-    "djangorestframework-simplejwt",
-]
+PEERS = ["django-rest-knox", "djangorestframework-api-key", "djangorestframework-simplejwt"]
 
 
 class Command(BaseCommand):
@@ -48,6 +42,6 @@ def print_versions() -> None:
     database = ".".join(map(str, connection.get_database_version()))
     print(f"Python {platform.python_version()}, {connection.display_name} {database}")
     drivers = ["psycopg"] if connection.vendor == "postgresql" else []
-    for name in PACKAGES + drivers:
+    for name in ["Django", "djangorestframework", *PEERS, *drivers]:
         print(name, version(name))
     print()

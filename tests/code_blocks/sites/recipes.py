@@ -70,7 +70,7 @@ def test_member_creates_a_token_of_the_team(user: User) -> None:
     assert Token.objects.get().user == service
 
 
-def test_others_do_not(user: User) -> None:
+def test_others_create_no_token_of_the_team(user: User) -> None:
     create_service_user("data")
     Group.objects.create(name="data")
 
