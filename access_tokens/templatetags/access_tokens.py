@@ -187,7 +187,8 @@ def _expiry_badge(expires_at: datetime | None, now: datetime) -> Badge:
     if expires_at is None:
         return Badge(gettext("No expiration"), "at-tone-neutral")
     day = template_localtime(expires_at)
-    date = {"date": date_format(day, "DATE_FORMAT")}
+    # A line may end before a date, but not within it.
+    date = {"date": date_format(day, "DATE_FORMAT").replace(" ", "\N{NO-BREAK SPACE}")}
     if expires_at <= now:
         return Badge(gettext("Expired %(date)s") % date, "at-tone-danger")
     if expires_at - now > EXPIRES_SOON:
