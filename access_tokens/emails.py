@@ -134,7 +134,7 @@ def send_leak_email(tokens: Sequence[Token]) -> None:
     if not user.is_active or not email_address(user):
         return
     try:
-        # The active language is that of whoever reported the leak.
+        # The active language may be that of a stranger who reported the leak.
         with translation.override(settings.LANGUAGE_CODE):
             send_email("leaked", user, {"tokens": tokens})
     except Exception as error:

@@ -280,15 +280,15 @@ def test_deactivation_and_a_request_that_changes_the_user_do_not_deadlock(
 def test_later_of_two_times_stays(
     atomic: bool, token: KnownToken, server: ThreadPoolExecutor, gate: Gate, seconds: int
 ) -> None:
-    moment = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    other = moment + timedelta(seconds=seconds)
-    with time_machine.travel(moment, tick=False):
+    now = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    other = now + timedelta(seconds=seconds)
+    with time_machine.travel(now, tick=False):
         with gate.held(server, token) as request:
             Token.objects.update(last_used_at=other)
         request.result()
 
     # In autocommit the request wrote first.
-    assert last_use() == (max(moment, other) if atomic else other)
+    assert last_use() == (max(now, other) if atomic else other)
 
 
 def test_many_workers_write_a_time_once(

@@ -132,7 +132,7 @@ def test_user_who_is_inactive_or_has_no_address_gets_none(
 
     assert send_expiry_emails() == (0, 0)
     assert mail.outbox == []
-    # Whoever comes back is told.
+    # A user who comes back is told.
     User.objects.update(is_active=True, email="ada@example.com")
     assert send_expiry_emails() == (1, 0)
 
@@ -336,7 +336,7 @@ Replace those that you still need in time on the page “Access Tokens”. You d
 CREATED = """\
 Hello ada,
 
-A new access token was created for your account. Whoever has it can use the API as you.
+A new access token was created for your account. Anyone who has it can use the API as you.
 
     CI pipeline
     {partial}

@@ -126,9 +126,9 @@ def test_use_is_kept_to_the_second_by_default(token: KnownToken) -> None:
 
 
 def test_naive_time_is_floored_too() -> None:
-    moment = NOW.replace(tzinfo=None)
+    naive = NOW.replace(tzinfo=None)
 
-    assert floor(moment, timedelta(minutes=1)) == datetime(2030, 1, 2, 3, 4)  # noqa: DTZ001
+    assert floor(naive, timedelta(minutes=1)) == datetime(2030, 1, 2, 3, 4)  # noqa: DTZ001
 
 
 def test_nothing_is_recorded_without_a_resolution(

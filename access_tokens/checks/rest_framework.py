@@ -75,12 +75,8 @@ def check_legacy_formats(**kwargs: Any) -> list[CheckMessage]:
 @documented
 def check_api(**kwargs: Any) -> list[CheckMessage]:
     """Check that each endpoint of ``access_tokens.api`` has an authentication class that it takes."""
-    try:
-        views = [view for _path, view in api_views()]
-    except Exception:
-        return []  # Django itself says what is wrong with the URLconf.
     classes: dict[str, bool] = {}
-    for view in views:
+    for view in endpoints():
         is_for_token = attribute_of(view, "is_for_token")
         if is_for_token is not None:
             authenticators = attribute_of(view, "authentication_classes") or ()
@@ -104,14 +100,18 @@ def check_required_scopes(**kwargs: Any) -> list[CheckMessage]:
     """Check what the views that accept access tokens say in ``required_scopes``."""
     if check_settings() or not conf.SCOPES:
         return []
-    try:
-        endpoints = list(api_views())
-    except Exception:
-        return []  # Django itself says what is wrong with the URLconf.
     # A view may have several paths.
-    views = {(view.cls, repr(required_scopes_of(view))): view for _path, view in endpoints}
+    views = {(view.cls, repr(required_scopes_of(view))): view for view in endpoints()}
     accepting = filter(accepts_tokens, views.values())
     return [error for view in accepting for error in wrong_scopes(view)]
+
+
+def endpoints() -> list[Any]:
+    """Return the views of Django REST framework in the URLconf, with repetitions."""
+    try:
+        return [view for _path, view in api_views()]
+    except Exception:
+        return []  # Django itself says what is wrong with the URLconf.
 
 
 def wrong_scopes(view: Any) -> Iterator[CheckMessage]:

@@ -95,7 +95,7 @@
 
   for (const it of scope.querySelectorAll("a, button, input:not([type=hidden]), select, code[tabindex]")) {
     if (!it.checkVisibility()) continue;
-    // Whoever presses the label of a check box presses the box.
+    // A click on the label of a checkbox is a click on the box.
     const { width, height } = (it.type === "checkbox" ? it.labels[0] : it).getBoundingClientRect();
     // A link in a line of text is as high as the line.
     if (style(it).display !== "inline" && (width < 24 || height < 20)) report(it, `is ${width} × ${height} px`);

@@ -58,6 +58,9 @@ class Command(BaseCommand):
             outcomes += chunk
             if total is not None:
                 self.stderr.write(f"\r{outcomes.total():,} of {total:,} ", ending="")
+        self.report(outcomes, source, dry_run)
+
+    def report(self, outcomes: Counter[Outcome], source: Source, dry_run: bool) -> None:
         imported = outcomes.pop(Outcome.IMPORTED, 0)
         said = "Would import" if dry_run else "Imported"
         self.stdout.write(f"{said} {counted(imported, 'access token')}.")
