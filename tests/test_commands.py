@@ -403,6 +403,14 @@ def test_tokens_are_listed_as_json(listed: list[KnownToken], capsys: Output) -> 
     assert "Büro" in output
 
 
+def test_json_has_the_expiration_of_an_old_secret(listed: list[KnownToken], capsys: Output) -> None:
+    Token.objects.rotate(listed[0])
+    call_command("list_access_tokens", "ada", "--json")
+
+    laptop, _office = json.loads(capsys.readouterr().out)
+    assert laptop["previous_ends_at"] == JSON["expires_at"]
+
+
 def test_list_of_nothing_is_empty(db: None, capsys: Output) -> None:
     call_command("list_access_tokens", "--json")
 
