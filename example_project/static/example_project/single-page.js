@@ -29,26 +29,24 @@ function element(tag, text = "", properties = {}) {
 }
 
 function row(token) {
-  const row = element("tr");
+  const line = element("tr");
   const partial = element("td");
   partial.append(element("code", token.partial));
   const buttons = element("td");
   for (const [label, action] of [["Rotate", rotate], ["Delete", remove]]) {
     const button = element("button", label, { ariaLabel: `${label} ${token.name}`, hidden: action === rotate && token.state === "expired" });
-    button.onclick = () => attempt(() => action(token));
+    button.onclick = () => attempt(() => action(token, line));
     buttons.append(button, " ");
   }
   const dates = [token.created_at, token.last_used_at, token.expires_at].map((date) => element("td", day(date)));
-  row.append(element("th", token.name, { scope: "row" }), partial, ...dates, buttons);
-  return row;
+  line.append(element("th", token.name, { scope: "row" }), partial, ...dates, buttons);
+  return line;
 }
 
 async function list(url = API) {
   const page = await call("GET", url);
-  if (url === API) find("tokens").replaceChildren();
   find("tokens").append(...page.results.map(row));
-  find("more").hidden = !page.next;
-  find("more").onclick = () => attempt(() => list(page.next));
+  if (page.next) await list(page.next);
 }
 
 async function describeForm() {
@@ -67,21 +65,23 @@ async function create() {
   const days = form.get("expires_in_days");
   const data = { name: form.get("name"), expires_in_days: days ? Number(days) : null };
   if (!find("scopes").hidden) data.scopes = form.getAll("scopes");
-  reveal((await call("POST", API, data)).secret);
+  const { secret, ...token } = await call("POST", API, data);
+  find("tokens").prepend(row(token));
   find("new").reset();
-  await list();
+  reveal(secret);
 }
 
-async function rotate(token) {
+async function rotate(token, line) {
   if (!await confirm(`Rotate “${token.name}”? The old token works for a while after you use the new one.`, "Rotate")) return;
-  reveal((await call("POST", `${API}${token.id}/rotate/`, {})).secret);
-  await list();
+  const { secret, ...rotated } = await call("POST", `${API}${token.id}/rotate/`, {});
+  line.replaceWith(row(rotated));
+  reveal(secret);
 }
 
-async function remove(token) {
+async function remove(token, line) {
   if (!await confirm(`Delete “${token.name}”? Whatever uses it stops working.`, "Delete")) return;
   await call("DELETE", `${API}${token.id}/`);
-  await list();
+  line.remove();
   find("status").textContent = `“${token.name}” was deleted.`;
   find("status").focus(); // The button that had the focus is gone.
 }
