@@ -192,8 +192,8 @@ def test_default_expiration_is_that_of_the_form(
 @pytest.mark.parametrize(
     ("given", "status", "stored"),
     [
-        ("2027-01-01T12:00:00Z", 201, datetime(2027, 1, 1, 7)),  # noqa: DTZ001
-        ("2027-01-01T12:00:00", 201, datetime(2027, 1, 1, 12)),  # noqa: DTZ001
+        ("2099-01-01T12:00:00Z", 201, datetime(2099, 1, 1, 7)),  # noqa: DTZ001
+        ("2099-01-01T12:00:00", 201, datetime(2099, 1, 1, 12)),  # noqa: DTZ001
         ("0001-01-01T00:00:00+14:00", 400, None),
     ],
 )
