@@ -42,12 +42,14 @@ class CompiledLookup(Generic[M]):
             except Exception as error:
                 # If the ORM fails as well, the plan is not to blame.
                 found = self.find(value, using)
-                self.is_trusted = False
-                logger.warning(
-                    "The compiled lookup of %s failed (%s), so the ORM does it from now on.",
-                    self.queryset.model._meta.label,
-                    type(error).__name__,
-                )
+                # Another thread may have logged it meanwhile.
+                if self.is_trusted:
+                    self.is_trusted = False
+                    logger.warning(
+                        "The compiled lookup of %s failed (%s), so the ORM does it from now on.",
+                        self.queryset.model._meta.label,
+                        type(error).__name__,
+                    )
                 return found
         return self.find(value, using)
 

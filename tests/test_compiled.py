@@ -178,6 +178,21 @@ def test_change_of_private_api_fails_no_request_and_is_logged_once(
     assert "The compiled lookup of access_tokens.Token failed" in record.getMessage()
 
 
+def test_change_that_two_threads_see_is_logged_once(
+    lookup: CompiledLookup[Token], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def find(value: str, using: str) -> None:
+        monkeypatch.setattr(lookup, "find", lambda value, using: None)
+        # The other thread begins later and ends first.
+        lookup.get(value, using=using)
+
+    monkeypatch.setattr(lookup, "compile", None)
+    monkeypatch.setattr(lookup, "find", find)
+    lookup.get("unknown", using="default")
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_error_of_the_database_is_not_taken_for_a_change_of_django(
     token: KnownToken, lookup: CompiledLookup[Token]
 ) -> None:
