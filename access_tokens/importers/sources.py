@@ -29,7 +29,7 @@ NO: Final = Value(False, output_field=BooleanField())
 
 
 class HexSHA256(SHA256):
-    """SHA-256 in hexadecimal digits. On PostgreSQL, that of Django needs an extension."""
+    """SHA-256 in hexadecimal digits. On PostgreSQL, Django's own needs an extension."""
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         template = "ENCODE(SHA256(CONVERT_TO(%(expressions)s, 'UTF8')), 'hex')"
@@ -73,7 +73,7 @@ SOURCES: Final = {
     "authtoken": Source(
         model="authtoken.Token",
         user_field="user",
-        # The database digests, so that no secret comes here.
+        # The database computes the digest, so that no secret leaves it.
         digest=digest_if(
             {"key__regex": f"^{FORMATS['authtoken'].shape}$"}, "sha256", HexSHA256("key")
         ),
