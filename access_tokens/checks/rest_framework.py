@@ -46,8 +46,8 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
             Warning(
                 "AccessTokenAuthentication is not the first of "
                 "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
-                hint="Put it first. Otherwise a session wins over the token of a request, and a "
-                "refused request gets the challenge of another class, or 403 instead of 401.",
+                hint="Put it first. Otherwise a session takes precedence over the token of a request, "
+                "and a refused request gets the challenge of another class, or 403 instead of 401.",
                 id="access_tokens.W002",
             )
         ]

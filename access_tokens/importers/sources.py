@@ -91,7 +91,7 @@ SOURCES: Final = {
         name=Value("knox"),
         expires_at="expiry",
         is_revoked=NO,
-        unsupported="Version 4 or older made the token, and digests in another way.",
+        unsupported="Version 4 or older created the token, and its digest is a different one.",
     ),
     "api-key": Source(
         model="rest_framework_api_key.APIKey",
@@ -105,7 +105,7 @@ SOURCES: Final = {
         name="name",
         expires_at="expiry_date",
         is_revoked="revoked",
-        unsupported="Version 2 or older stored the key. Version 3 digests it anew at its next use.",
+        unsupported="Version 2 or older stored the key. Version 3 updates its digest at the next use.",
     ),
 }
 
