@@ -5,7 +5,7 @@ is always the same. So only that result is kept: the SQL, and the plan by which 
 instances of a row. The ORM still writes the SQL, converts the values and builds the instances, so
 custom user models, converters and backends behave as they always do.
 
-The plan is private API of Django. If it fails, the ORM does the lookup from then on.
+The plan uses private APIs of Django. If it fails, the ORM does the lookup from then on.
 """
 
 from __future__ import annotations

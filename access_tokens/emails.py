@@ -35,11 +35,11 @@ EXPIRY_NOTICE_DAYS: Final = (7, 1)
 
 
 def send_expiry_emails(days: Collection[int] = EXPIRY_NOTICE_DAYS) -> tuple[int, int]:
-    """Send each user one email about the tokens that expire within so many ``days``.
+    """Send each user one email about the tokens that expire within one of ``days``.
 
     Return how many emails were sent and how many failed. Each token is announced once for each
-    of the ``days``, even if several hosts run this at the same time. What could not be sent is
-    tried again the next time.
+    of the ``days``, even if several hosts run this at the same time. An email that can't be sent
+    is tried again the next time.
     """
     sent = failed = 0
     for user, notices in expiring_tokens(days):
@@ -62,7 +62,7 @@ def send_expiry_emails(days: Collection[int] = EXPIRY_NOTICE_DAYS) -> tuple[int,
 def expiring_tokens(
     days: Collection[int] = EXPIRY_NOTICE_DAYS,
 ) -> Iterator[tuple[User, dict[Token, int]]]:
-    """Yield the users to tell and their tokens, each with the number of days that it falls under."""
+    """Yield the users to tell and their tokens, each with the smallest number that applies."""
     now = timezone.now()
     limits = {number: now + timedelta(days=number) for number in sorted(days)}
     is_due = Q(pk__in=())
@@ -94,7 +94,7 @@ def all_tokens() -> TokenQuerySet:
 def claim(notices: Mapping[Token, int]) -> dict[Token, int]:
     """Store that these tokens are announced, and return those that no other host announces.
 
-    All tokens of a user are claimed in one transaction, so of two hosts one gets all.
+    All tokens of a user are claimed in one transaction, so one of two hosts gets them all.
     """
     tokens = all_tokens()
     # The email is sent afterwards, so the transaction must end here.
@@ -148,7 +148,7 @@ def email_address(user: User) -> str:
 def send_email(name: str, user: User, context: Mapping[str, Any]) -> None:
     """Send ``user`` the email of the templates ``access_tokens/email/<name>….txt``.
 
-    Its language is the ``language`` of a user that has such an attribute, else the active one.
+    Its language is the user's attribute ``language``, or else the active language.
     """
 
     def render(suffix: str) -> str:

@@ -19,7 +19,7 @@ else:
     CharField = models.CharField
     DateTimeField = models.DateTimeField
 
-# Two days from the end of what Python knows, since a time zone may be a day ahead or behind.
+# Two days from Python's first and last day, since a time zone may be a day ahead or behind.
 EARLIEST: Final = datetime(1, 1, 3)  # noqa: DTZ001  # in the zone of what it's compared with
 LATEST: Final = datetime(9999, 12, 29)  # noqa: DTZ001
 
@@ -69,9 +69,9 @@ class NameIContains(lookups.IContains):
 
 
 class BoundedDateTimeField(DateTimeField):
-    """A time that exists in every time zone. What is nearly endless is stored as a bit less.
+    """A time that exists in every time zone. One that doesn't is replaced by the nearest that does.
 
-    Fixtures and imports may bring such times, and an overflow would make each list of them fail.
+    Fixtures and imports may contain such times, and an overflow makes each list of tokens fail.
     """
 
     def get_prep_value(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The headers of RFC 6750: ``Authorization`` in a request, ``WWW-Authenticate`` in an answer."""
+"""The headers of RFC 6750: ``Authorization`` in a request, ``WWW-Authenticate`` in a response."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def update(model: type[Token], pk: int, time: datetime, using: str) -> None:
 def end_previous(token: Token, time: datetime, using: str) -> None:
     """Let the previous secret of ``token`` end at ``time``, unless its end is already known.
 
-    A rotation that replaced the secret meanwhile counts too: what is used here is gone then.
+    Do nothing if the token was rotated in the meantime: this secret is not the new one then.
     """
     tokens = type(token)._base_manager.using(using)
     first_use = tokens.filter(pk=token.pk, rotated_at=token.rotated_at, previous_ends_at=None)

@@ -1,4 +1,4 @@
-"""Secrets that became public: find them in any text, and revoke what they give access to."""
+"""Secrets that became public: find them in any text, and revoke the access that they give."""
 
 from __future__ import annotations
 

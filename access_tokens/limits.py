@@ -49,7 +49,7 @@ def offered_days() -> list[int | None]:
 
 
 def default_expiration() -> datetime | None:
-    """Return when a token expires whose user doesn't say when."""
+    """Return when a token expires if its user doesn't choose an expiration."""
     days = within_limit(conf.EXPIRY_DEFAULT_DAYS) if offered_days() else None
     return None if days is None else end_of_day(days)
 
@@ -60,7 +60,7 @@ def may_live_forever() -> bool:
 
 
 def validate_expiration(expires_at: datetime | None) -> None:
-    """Raise ``ValidationError`` for an expiration that is past or later than the site allows."""
+    """Raise ``ValidationError`` for an expiration in the past, or later than the site allows."""
     limit = conf.MAX_EXPIRY_DAYS
     if expires_at is None and limit is None:
         return
@@ -84,7 +84,7 @@ def validate_expiration(expires_at: datetime | None) -> None:
 
 
 def may_create(user: Any) -> bool:
-    """Return whether the site lets ``user`` create tokens, on the page and by the REST API."""
+    """Return whether the site lets ``user`` create tokens, on the page and through the REST API."""
     rule = conf.MAY_CREATE
     if isinstance(rule, str):
         rule = import_string(rule)
@@ -115,7 +115,7 @@ def check_number(tokens: TokenQuerySet, user: User) -> None:
 
 
 def limit_reached(tokens: TokenQuerySet) -> ValidationError | None:
-    """Return the error of one more token if ``tokens``, all of one user, are as many as allowed."""
+    """Return an error if a user with these ``tokens`` may have no more, otherwise None."""
     limit = conf.MAX_TOKENS_PER_USER
     return None if limit is None or tokens.count() < limit else limit_error(limit)
 

@@ -1,4 +1,4 @@
-"""The verbs of tokens: create, rotate, verify and authenticate."""
+"""The manager of tokens, which creates, rotates, verifies and authenticates."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TokenManager(_TokenManager["Token"]):
 
         Raise ``ValidationError`` for what the site doesn't allow, such as a bad or taken name, an
         expiration that is not in the future and an inactive user. Raise ``ValueError`` for no user
-        and for another than that of the manager.
+        and for a user other than the manager's.
         """
         owner = self._owner()
         user = owner if user is None else user
@@ -97,7 +97,7 @@ class TokenManager(_TokenManager["Token"]):
 
         The old secret works until ``ROTATION_OVERLAP`` after the first use of the new one, but
         never longer than it would have. A new secret that was never used is replaced. Without
-        ``expires_at``, the token lives as long from now on as it was made for.
+        ``expires_at``, the token gets its original lifetime again.
 
         Raise ``ValidationError`` if the site switched rotation off, for an expired token, an
         inactive user and an expiration that the site doesn't allow, and with the code "conflict"

@@ -103,7 +103,7 @@ class Token(models.Model):
 
     @property
     def state(self) -> State:
-        """What ``in_states()`` asks for."""
+        """The state by which ``in_states()`` selects."""
         if self.is_expired:
             return State.EXPIRED
         limit = timezone.now() - timedelta(days=UNUSED_AFTER_DAYS)

@@ -33,7 +33,7 @@ def is_unused(now: datetime, days: int = UNUSED_AFTER_DAYS) -> Q:
 
 
 class State(enum.StrEnum):
-    """What a token is good for: an unused one works too."""
+    """The state of a token. An unused one works too."""
 
     ACTIVE = "active"
     UNUSED = "unused"
@@ -69,7 +69,7 @@ class TokenQuerySet(QuerySet):
         return self.filter(scopes=None)
 
     def prune(self) -> int:
-        """Delete these tokens in chunks and return how many they were.
+        """Delete these tokens in chunks and return how many there were.
 
         A token stays if it is no longer one of these when its turn comes, for example after a use.
         """

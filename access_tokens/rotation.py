@@ -72,7 +72,7 @@ def rotate(
 
 
 def same_lifetime(token: Token, now: datetime) -> datetime | None:
-    """Return when ``token`` expires if it lives as long from ``now`` on as it was made for."""
+    """Return when ``token`` expires if it gets its original lifetime again ``now``."""
     latest = latest_expiration()
     if token.expires_at is None:
         return latest
@@ -89,7 +89,7 @@ def same_lifetime(token: Token, now: datetime) -> datetime | None:
 
 
 def exact_lifetime(token: Token) -> datetime | None:
-    """Return when ``token`` expires if it lives from now on no longer than it was made for."""
+    """Return the same as ``same_lifetime()``, but never add the rest of a day."""
     now = timezone.now()
     expires_at = same_lifetime(token, now)
     if token.expires_at is None or expires_at is None:

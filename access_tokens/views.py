@@ -1,4 +1,4 @@
-"""The page: list, create, rotate and delete one's own tokens, logged in by session."""
+"""The page: users with a session list, create, rotate and delete their own tokens."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TokenCreateView(RevealMixin, CreateView):  # type: ignore[type-arg]  # as 
 
 
 class TokenRotateView(RevealMixin, UpdateView):  # type: ignore[type-arg]  # as above
-    """Say what a rotation does, then show the new secret."""
+    """Explain the rotation, then show the new secret."""
 
     form_class = TokenRotateForm
     template_name = "access_tokens/token_rotate.html"
@@ -104,7 +104,7 @@ class TokenEndPreviousView(ReturnMixin, SingleObjectMixin, View):  # type: ignor
 
 
 class TokenDeleteView(ReturnMixin, DeleteView):  # type: ignore[type-arg]  # as above
-    """Ask, delete and lead back."""
+    """Ask for confirmation, delete the token and return to the list."""
 
     http_method_names = ["get", "head", "post", "options"]
 
@@ -112,7 +112,7 @@ class TokenDeleteView(ReturnMixin, DeleteView):  # type: ignore[type-arg]  # as 
         return gettext("Delete “%(name)s”?") % {"name": self.object.name}
 
     def get_default_redirect_url(self) -> str:
-        """Return the URL, in which ``{name}`` and so on is of the token, as in Django's view."""
+        """Return the URL. As in Django's view, ``{name}`` stands for that field of the token."""
         url = super().get_default_redirect_url()
         if "object" in vars(self):
             return url.format(**vars(self.object))
@@ -123,7 +123,7 @@ class TokenDeleteView(ReturnMixin, DeleteView):  # type: ignore[type-arg]  # as 
         try:
             return super().post(request, *args, **kwargs)
         except Http404:
-            # Perhaps another tab did it. A token of another user gets the same answer.
+            # For example in another tab. The response is the same for another user's token.
             messages.info(request, gettext("This token was already deleted."), fail_silently=True)
             return HttpResponseRedirect(self.get_success_url())
 

@@ -521,10 +521,10 @@ def test_token_that_is_used_meanwhile_is_not_pruned(user: User) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Name --expired-days, --unused-days or both."),
-        (["--expired-days", "0"], "argument --expired-days: 0 is not from 1 to 36500"),
-        (["--unused-days", "-1"], "argument --unused-days: -1 is not from 1 to 36500"),
-        (["--unused-days", "9" * 30], f"argument --unused-days: {'9' * 30} is not from 1 to"),
+        ([], "Give --expired-days, --unused-days or both."),
+        (["--expired-days", "0"], "argument --expired-days: 0 is not between 1 and 36500"),
+        (["--unused-days", "-1"], "argument --unused-days: -1 is not between 1 and 36500"),
+        (["--unused-days", "9" * 30], f"argument --unused-days: {'9' * 30} is not between 1 and"),
         (["--unused-days", "soon"], "argument --unused-days: invalid number_of_days value: 'soon'"),
     ],
 )
@@ -596,7 +596,7 @@ def test_emails_that_fail_are_an_error(settings: Settings, capsys: Output) -> No
 
 
 def test_days_must_be_numbers_of_days(db: None) -> None:
-    with pytest.raises(CommandError, match="argument --days: 0 is not from 1 to 36500"):
+    with pytest.raises(CommandError, match="argument --days: 0 is not between 1 and 36500"):
         send("--days", "0")
 
 

@@ -47,6 +47,12 @@ def templates() -> Iterable[str]:
     )
 
 
+def blocks() -> Iterable[str]:
+    paths = (PACKAGE / "templates/access_tokens").glob("*.html")
+    source = "".join(path.read_text() for path in paths)
+    return set(re.findall(r"{% block (\w+)", source))
+
+
 def css_variables() -> Iterable[str]:
     source = (PACKAGE / "static/access_tokens/access_tokens.css").read_text()
     return set(re.findall(r"var\((--at-[a-z-]+)", source))
@@ -65,6 +71,7 @@ def names() -> list[tuple[str, str]]:
             for pattern in module.urlpatterns
         ),
         "template": templates(),
+        "block": blocks(),
         "css": css_variables(),
         "tag": [*register.tags, *register.filters],
     }
@@ -73,7 +80,7 @@ def names() -> list[tuple[str, str]]:
 
 def test_names_of_every_kind_are_found() -> None:
     assert {kind for kind, _ in names()} == {
-        "setting", "command", "signal", "reason", "check", "url", "template", "css", "tag",
+        "setting", "command", "signal", "reason", "check", "url", "template", "block", "css", "tag",
     }  # fmt: skip
 
 

@@ -217,7 +217,7 @@ def test_import_says_what_it_left_out(user: User, capsys: Output) -> None:
         "Left out 1: expired.\n"
         "Left out 1: revoked.\n"
         "Left out 3: unsupported. Version 2 or older stored the key. "
-        "Version 3 digests it anew at its next use.\n"
+        "Version 3 updates its digest at the next use.\n"
     )
     assert output.err == (
         "Until their next use, prune_access_tokens counts them as unused since they were created.\n"
@@ -232,7 +232,7 @@ def test_token_of_knox_4_is_unsupported(user: User, capsys: Output) -> None:
     assert capsys.readouterr().out == (
         "Imported 0 access tokens.\n"
         "Left out 1: unsupported. "
-        "Version 4 or older made the token, and digests in another way.\n"
+        "Version 4 or older created the token, and its digest is a different one.\n"
     )
 
 
@@ -352,7 +352,7 @@ def test_field_leads_to_the_owner_through_other_models(user: User) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["api-key"], "These tokens have no users. Name one by --user or --user-field."),
+        (["api-key"], "These tokens have no users. Give one with --user or --user-field."),
         (["api-key", "--user=nobody"], "There is no user 'nobody'."),
         (["api-key", "--user-field=name"], "APIKey.name doesn't lead to a user."),
         (["api-key", "--user-field=name__pk"], "APIKey.name__pk doesn't lead to a user."),

@@ -1,4 +1,4 @@
-"""The admin: staff see and revoke everybody's tokens, and make their own."""
+"""The admin. Staff see and revoke all tokens, and create their own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger("access_tokens")
 
 
 class Conflict(Exception):
-    """What the form has checked was changed by another request."""
+    """Another request changed what the form had checked."""
 
 
 class TokenAdminMixin(RotationAdminMixin):

@@ -1,4 +1,4 @@
-"""The exceptions of the API that DRF lacks."""
+"""The exceptions of the API that DRF doesn't have."""
 
 from __future__ import annotations
 

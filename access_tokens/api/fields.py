@@ -1,4 +1,4 @@
-"""The fields that DRF lacks: for scopes, states and expirations."""
+"""The fields that DRF doesn't have: for scopes, states and expirations."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ExpirationField(serializers.DateTimeField):
     def enforce_timezone(self, value: datetime) -> datetime:
         try:
             if not settings.USE_TZ and timezone.is_aware(value):
-                # DRF takes the time of UTC, but what has no time zone is in that of the site.
+                # DRF takes the time in UTC, but a naive time is in the site's time zone.
                 return timezone.make_naive(value, timezone.get_default_timezone())
             return super().enforce_timezone(value)
         except OverflowError:

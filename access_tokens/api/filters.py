@@ -1,4 +1,4 @@
-"""What the list takes in its query string: ``?state=``, ``?search=`` and ``?ordering=``."""
+"""The parameters of the list: ``?state=``, ``?search=`` and ``?ordering=``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StateFilter(BaseFilterBackend):
 
 
 class TokenSearchFilter(SearchFilter):
-    """Refuse what is longer than a name, which may be more than a database takes."""
+    """Refuse a text that is longer than a name, since a database may not accept it."""
 
     def get_search_terms(self, request: Request) -> list[str]:
         length = Token._meta.get_field("name").max_length

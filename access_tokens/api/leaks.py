@@ -19,7 +19,7 @@ from ..leaks import revoke_leaked
 from ..throttling import AddressThrottle
 
 MAX_TOKENS: Final = 1_000
-# Twice the size of so many of the longest tokens.
+# Twice the size of that many tokens of the greatest length.
 MAX_BYTES: Final = 150_000
 
 
@@ -42,11 +42,11 @@ class LimitedJSONParser(BaseParser):
 
 
 class LeakedTokensSerializer(serializers.Serializer[Any]):
-    # Whatever isn't a token gives no access, so it's no error.
+    # A value that isn't a token gives no access, so it isn't an error.
     tokens = serializers.ListField(max_length=MAX_TOKENS)
 
 
-# Each token is committed on its own, so that one that can't be deleted doesn't save the others.
+# Each token is committed on its own, so that all others are deleted if one can't be.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class RevokeLeakedTokensView(APIView):
     """Revoke the access tokens in `{"tokens": […]}`. Having a token is enough to end it.

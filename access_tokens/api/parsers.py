@@ -9,7 +9,7 @@ from rest_framework.parsers import BaseParser
 
 
 class GuardedParser(BaseParser):
-    """Let a parser of the site answer 400 to every body that it can't read."""
+    """Make a parser of the site answer 400 to every body that it can't read."""
 
     def __init__(self, parser: BaseParser) -> None:
         self.parser = parser

@@ -149,7 +149,7 @@ class TokenViews(OpenApiViewExtension):
 
         for name, describe in operations(view).items():
             method = getattr(view, name)
-            # What a site says of its subclass takes precedence.
+            # What a site says about its subclass takes precedence.
             if method is not None and "schema" not in getattr(method, "kwargs", {}):
                 describe(isolate_view_method(Described, name))
         return Described
@@ -183,7 +183,7 @@ def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
 def operation(
     summary: str, responses: dict[int, Any], *errors: int, **kwargs: Any
 ) -> Callable[[Any], Any]:
-    # A handler of the site may answer something else.
+    # A handler of the site may respond in another way.
     if api_settings.EXCEPTION_HANDLER.__module__ == "rest_framework.views":
         for code in sorted({401, 403, *errors}):
             body = OpenApiTypes.OBJECT if code == 400 else ERROR

@@ -1,4 +1,4 @@
-"""What goes in and out: a token, a new one, a change and a rotation."""
+"""The serializers of a token, of a new one, of a change and of a rotation."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ class TokenCreateSerializer(TokenChangeSerializer):
         fields = (*TokenChangeSerializer.Meta.fields, "expires_at", "expires_in_days")
 
     def get_initial(self) -> dict[str, Any]:
-        # The JSON that the browsable API suggests must not have both, and its form can't show what
-        # is no date.
+        # The JSON that the browsable API suggests must not have both, and its form can't show a
+        # value that isn't a date.
         initial = super().get_initial()
         return {name: value for name, value in initial.items() if name not in EXPIRATIONS}
 

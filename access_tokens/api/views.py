@@ -152,7 +152,7 @@ class TokenViewSet(
 
     def renderable(self, secret: Secret) -> str:
         """Return ``secret``, masked in error reports unless a renderer may refuse a ``Secret``."""
-        # That of YAML does, once the token is created, since it takes no subclass of str.
+        # The YAML renderer does, when the token exists already: it takes no subclass of str.
         known = (JSONRenderer, BrowsableAPIRenderer)
         is_taken = all(isinstance(renderer, known) for renderer in self.get_renderers())
         return secret if is_taken else str(secret)

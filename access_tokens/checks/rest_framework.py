@@ -19,7 +19,7 @@ from ..scopes import accepts_tokens, api_views, attribute_of, required_scopes_of
 from .links import documented
 from .settings import check_settings
 
-# Per format: the class that takes its secrets in the package that it comes from.
+# Per format: the class of the other package that accepts its secrets.
 LEGACY_CLASSES = {
     "authtoken": "rest_framework.authentication.TokenAuthentication",
     "knox": "knox.auth.TokenAuthentication",
@@ -28,7 +28,7 @@ LEGACY_CLASSES = {
 
 @documented
 def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
-    """Check that DRF asks our authentication class, and asks it first."""
+    """Check that DRF uses our authentication class, and uses it first."""
     if not apps.is_installed("rest_framework"):
         return []
     classes = authentication_classes()
@@ -46,8 +46,8 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
             Warning(
                 "AccessTokenAuthentication is not the first of "
                 "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
-                hint="Put it first. Otherwise a session wins over the token of a request, and a "
-                "refused request gets the challenge of another class, or 403 instead of 401.",
+                hint="Put it first. Otherwise a session takes precedence over the token of a request, "
+                "and a refused request gets the challenge of another class, or 403 instead of 401.",
                 id="access_tokens.W002",
             )
         ]
@@ -56,7 +56,7 @@ def check_default_authentication(**kwargs: Any) -> list[CheckMessage]:
 
 @documented
 def check_legacy_formats(**kwargs: Any) -> list[CheckMessage]:
-    """Check that DRF asks no class of another package whose secrets all come to ours."""
+    """Check that DRF uses no class of another package whose secrets ours takes."""
     if check_settings():
         return []
     return [

@@ -64,7 +64,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
         "a function of a user, or its path, such as 'mysite.rules.may_create_tokens', or None",
     ),
     "SELF_ROTATION": ("E021", bool.__instancecheck__, "True or False"),
-    "LEGACY_FORMATS": ("E022", is_formats, f"a list of some of {', '.join(map(repr, FORMATS))}"),
+    "LEGACY_FORMATS": ("E022", is_formats, f"a list of any of {', '.join(map(repr, FORMATS))}"),
     "REJECTION_RATE": ("E023", is_rate, "a number per period, such as '100/min', or None"),
 }
 
@@ -129,7 +129,7 @@ def days_beyond_the_limit() -> Iterator[CheckMessage]:
         yield Warning(
             f"ACCESS_TOKENS['EXPIRY_DAYS'] has {', '.join(map(repr, beyond))}, which is more than "
             f"ACCESS_TOKENS['MAX_EXPIRY_DAYS'], {limit}.",
-            hint=f"The form offers {limit} days instead. Take out what is more.",
+            hint=f"The form offers {limit} days instead. Remove these values.",
             id="access_tokens.W010",
         )
 
@@ -153,7 +153,7 @@ def cache_that_cannot_count() -> Iterator[CheckMessage]:
     # A cache without an incr() of its own reads a number and writes another one.
     if conf.REJECTION_RATE is not None and type(caches["default"]).incr is BaseCache.incr:
         yield Warning(
-            "ACCESS_TOKENS['REJECTION_RATE'] needs a default cache that counts in one step, "
+            "ACCESS_TOKENS['REJECTION_RATE'] needs a default cache that counts atomically, "
             f"which {type(caches['default']).__name__} does not.",
             hint="Use Redis or Memcached.",
             id="access_tokens.W007",

@@ -23,7 +23,7 @@ def is_prefix(value: Any) -> bool:
 
 
 def is_duration(value: Any) -> bool:
-    # What is longer overflows.
+    # A longer one overflows.
     limit = timedelta(days=LONGEST_EXPIRY)
     return value is None or (isinstance(value, timedelta) and timedelta(0) <= value <= limit)
 
@@ -73,7 +73,7 @@ def is_rule(value: Any) -> bool:
             value = import_string(value)
         except ImportError:
             return False
-    # What a coroutine function returns is always true.
+    # A coroutine is always true.
     return value is None or (callable(value) and not iscoroutinefunction(value))
 
 

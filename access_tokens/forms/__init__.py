@@ -1,4 +1,4 @@
-"""The forms of the page and the admin: for a new token, to rotate one and to change one."""
+"""The forms of the page and the admin, which create, rotate and change a token."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
         return cleaned_data
 
     def save(self, commit: bool = True) -> Token:
-        """Create the token; without ``commit``, only return what it will be."""
+        """Create the token, or without ``commit``, only return it unsaved and without a secret."""
         token: Token = super().save(commit=False)
         if commit:
             token, self.secret = Token.objects.create_token(

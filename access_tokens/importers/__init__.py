@@ -67,7 +67,7 @@ def import_tokens(
 
 
 def import_chunk(rows: Sequence[Row], fallback_name: str, dry_run: bool) -> Counter[Outcome]:
-    # Another import or a user may be faster. Then look again at what there is.
+    # Another import or a user may create the same token first. Then look again at what exists.
     for attempt in range(1, ATTEMPTS):
         with suppress(IntegrityError, OperationalError):
             return try_import(rows, fallback_name, dry_run, attempt)

@@ -29,7 +29,7 @@ NO: Final = Value(False, output_field=BooleanField())
 
 
 class HexSHA256(SHA256):
-    """SHA-256 in hexadecimal digits. On PostgreSQL, that of Django needs an extension."""
+    """SHA-256 in hexadecimal digits. On PostgreSQL, Django's own needs an extension."""
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         template = "ENCODE(SHA256(CONVERT_TO(%(expressions)s, 'UTF8')), 'hex')"
@@ -73,7 +73,7 @@ SOURCES: Final = {
     "authtoken": Source(
         model="authtoken.Token",
         user_field="user",
-        # The database digests, so that no secret comes here.
+        # The database computes the digest, so that no secret leaves it.
         digest=digest_if(
             {"key__regex": f"^{FORMATS['authtoken'].shape}$"}, "sha256", HexSHA256("key")
         ),
@@ -91,7 +91,7 @@ SOURCES: Final = {
         name=Value("knox"),
         expires_at="expiry",
         is_revoked=NO,
-        unsupported="Version 4 or older made the token, and digests in another way.",
+        unsupported="Version 4 or older created the token, and its digest is a different one.",
     ),
     "api-key": Source(
         model="rest_framework_api_key.APIKey",
@@ -105,7 +105,7 @@ SOURCES: Final = {
         name="name",
         expires_at="expiry_date",
         is_revoked="revoked",
-        unsupported="Version 2 or older stored the key. Version 3 digests it anew at its next use.",
+        unsupported="Version 2 or older stored the key. Version 3 updates its digest at the next use.",
     ),
 }
 

@@ -39,7 +39,7 @@ def number_of_days(text: str) -> int:
     """Return the number that an option gives."""
     number = int(text)
     if not 1 <= number <= LONGEST_EXPIRY:
-        raise ArgumentTypeError(f"{text} is not from 1 to {LONGEST_EXPIRY}")
+        raise ArgumentTypeError(f"{text} is not between 1 and {LONGEST_EXPIRY}")
     return number
 
 

@@ -1,4 +1,4 @@
-"""``{% load access_tokens %}``: what the templates of the Access Tokens page are made with."""
+"""``{% load access_tokens %}``: the tags and filters of the Access Tokens page."""
 
 import logging
 from contextlib import suppress
@@ -93,7 +93,7 @@ def partial_code(partial: str) -> SafeString:
 
 @register.simple_tag
 def rotation_overlap() -> timedelta | None:
-    """Return how long an old token works beside the new one, or None without rotation."""
+    """Return how long an old token works alongside the new one, or None without rotation."""
     return conf.ROTATION_OVERLAP
 
 

@@ -92,7 +92,7 @@ def prefix(text: str) -> str:
 
 
 class Command(BaseCommand):
-    help = "Print rules by which a secret scanner finds the access tokens of this site."
+    help = "Print rules with which a secret scanner finds the access tokens of this site."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -91,7 +91,7 @@ def owner(source: Source, model: type[Model], user_field: str | None, username: 
             raise CommandError("--user: These tokens have users of their own.")
         return Value(get_user(username).pk, output_field=get_user_model()._meta.pk)
     if not path:
-        raise CommandError("These tokens have no users. Name one by --user or --user-field.")
+        raise CommandError("These tokens have no users. Give one with --user or --user-field.")
     if not leads_to_user(model, path):
         raise CommandError(f"{model._meta.label}.{path} doesn't lead to a user.")
     return f"{path}__pk"

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         **options: Any,
     ) -> None:
         if expired_days is None and unused_days is None:
-            raise CommandError("Name --expired-days, --unused-days or both.")
+            raise CommandError("Give --expired-days, --unused-days or both.")
         tokens = Token.objects.none()
         if expired_days is not None:
             tokens |= Token.objects.expired(expired_days)
