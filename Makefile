@@ -50,8 +50,8 @@ check: $(installed) $(VENV)/.ready-browser $(VENV)/.ready-lint $(VENV)/.ready-sc
 	$(bin)/python manage.py makemigrations --check --dry-run
 	$(bin)/python manage.py check --fail-level WARNING
 	$(bin)/validate-pyproject pyproject.toml
+	$(bin)/actionlint .github/workflows/*.yml
 	$(bin)/zizmor --offline --quiet .github
-	$(bin)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(bin)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(bin)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(bin)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*_*.yml
