@@ -25,7 +25,7 @@ from django.views.generic.base import ContextMixin
 from .conf import authentication_classes, conf
 from .models import Token
 from .querysets import DIGESTS, TokenQuerySet
-from .templatetags.access_tokens import access_tokens_url
+from .reverse import access_tokens_url
 
 
 # Both decorators, and the headers, hold even where the site lacks the middleware for them.

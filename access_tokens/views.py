@@ -20,7 +20,7 @@ from .limits import creation_error, may_create
 from .mixins import OwnTokensMixin, ReturnMixin, RevealMixin
 from .models import Token
 from .querysets import TokenQuerySet
-from .templatetags.access_tokens import access_tokens_url
+from .reverse import access_tokens_url
 
 JUST_CREATED = timedelta(minutes=1)
 

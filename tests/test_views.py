@@ -66,7 +66,7 @@ class Nowhere(View):
 
 
 class TableView(View):
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         source = "{% load access_tokens %}<!DOCTYPE html><title>Profile</title>\n"
         template = engines["django"].from_string(source + "{% access_tokens_table %}")
         return HttpResponse(template.render({}, request))
@@ -1003,7 +1003,7 @@ def test_delete_leads_back_to_where_it_was_asked(
     assert response["Location"] == "/?tab=tokens"
 
 
-# In a namespace of the site.
+# In a namespace of the site, or below a path with parameters.
 
 
 class SiteWithNamespaces:
@@ -1018,11 +1018,41 @@ class SiteWithNamespaces:
     ]
 
 
-@pytest.mark.parametrize("root", ["/site/tokens/", "/site/more/"])
-def test_pages_work_within_a_namespace(
-    client: Client, token: KnownToken, settings: Settings, root: str
+class SiteWithParameters:
+    team: list[Any] = [
+        path("tokens/", include("access_tokens.urls")),
+        path("members/<int:member>/", TableView.as_view()),
+    ]
+    urlpatterns = [
+        path("teams/<slug:team>/", include(team)),
+        path("login/", Nowhere.as_view(), name="login"),
+    ]
+
+
+class SiteWithBoth:
+    app: list[Any] = [path("teams/<slug:team>/", include(SiteWithParameters.team))]
+    urlpatterns = [
+        path("<uuid:number>/", include((app, "site"))),
+        path("login/", Nowhere.as_view(), name="login"),
+    ]
+
+
+UUID = "12345678-1234-4321-8765-123456789abc"
+
+
+@pytest.mark.parametrize(
+    ("urls", "root"),
+    [
+        (SiteWithNamespaces, "/site/tokens/"),
+        (SiteWithNamespaces, "/site/more/"),
+        (SiteWithParameters, "/teams/blue/tokens/"),
+        (SiteWithBoth, f"/{UUID}/teams/blue/tokens/"),
+    ],
+)
+def test_pages_work_wherever_they_are_included(
+    client: Client, token: KnownToken, settings: Settings, urls: type, root: str
 ) -> None:
-    settings.ROOT_URLCONF = SiteWithNamespaces
+    settings.ROOT_URLCONF = urls
     settings.ACCESS_TOKENS = {}
     delete = f"{root}{token.pk}/delete/"
 
@@ -1037,17 +1067,23 @@ def test_pages_work_within_a_namespace(
     assert client.post(delete)["Location"] == root
 
 
-def test_table_works_within_a_namespace(
-    client: Client, token: KnownToken, settings: Settings
+@pytest.mark.parametrize(
+    ("urls", "url", "root"),
+    [
+        (SiteWithNamespaces, "/site/profile/", "/site/tokens/"),
+        (SiteWithParameters, "/teams/blue/members/7/", "/teams/blue/tokens/"),
+        (SiteWithBoth, f"/{UUID}/teams/blue/members/7/", f"/{UUID}/teams/blue/tokens/"),
+    ],
+)
+def test_table_works_beside_the_pages(
+    client: Client, token: KnownToken, settings: Settings, urls: type, url: str, root: str
 ) -> None:
-    settings.ROOT_URLCONF = SiteWithNamespaces
+    settings.ROOT_URLCONF = urls
 
-    page = Page(client.get("/site/profile/"))
-    assert (
-        page.one("tbody/tr/td/form[@data-at-delete]").get("action")
-        == f"/site/tokens/{token.pk}/delete/"
-    )
-    assert page.text("a[@href='/site/tokens/']") == "Manage access tokens"
+    page = Page(client.get(url))
+    delete = page.one("tbody/tr/td/form[@data-at-delete]").get("action")
+    assert delete == f"{root}{token.pk}/delete/"
+    assert page.text(f"a[@href='{root}']") == "Manage access tokens"
 
 
 def test_table_shows_nothing_where_the_pages_are_not_included(

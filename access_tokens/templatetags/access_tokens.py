@@ -1,14 +1,13 @@
 """``{% load access_tokens %}``: the tags and filters of the Access Tokens page."""
 
 import logging
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django import template
 from django.http import HttpRequest
 from django.template import Context
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -21,6 +20,7 @@ from access_tokens.conf import conf
 from access_tokens.limits import creation_error
 from access_tokens.models import Token
 from access_tokens.querysets import DIGESTS, UNUSED_AFTER_DAYS
+from access_tokens.reverse import access_tokens_url
 
 logger = logging.getLogger("access_tokens")
 EXPIRES_SOON = timedelta(days=14)
@@ -56,20 +56,9 @@ def at_nonce_attr(context: Context) -> SafeString:
 
 
 @register.simple_tag(takes_context=True, name="access_tokens_url")
-def access_tokens_url_tag(context: Context, name: str, *args: Any) -> str:
+def access_tokens_url_tag(context: Context, name: str, pk: int | None = None) -> str:
     """Return the URL of a page, by its name in ``access_tokens.urls``."""
-    return access_tokens_url(_request(context), name, *args)
-
-
-def access_tokens_url(request: HttpRequest | None, name: str, *args: Any) -> str:
-    """Reverse within the namespaces of the request, the innermost first, then without them."""
-    match = request and request.resolver_match
-    namespaces = match.namespaces if match else []
-    for depth in range(len(namespaces), 0, -1):
-        with suppress(NoReverseMatch):
-            view = ":".join([*namespaces[:depth], "access_tokens", name])
-            return reverse(view, args=args, current_app=":".join(namespaces))
-    return reverse(f"access_tokens:{name}", args=args, current_app=":".join(namespaces))
+    return access_tokens_url(_request(context), name, pk)
 
 
 @register.inclusion_tag("access_tokens/_token_mask.html")
