@@ -44,9 +44,7 @@ class Token(models.Model):
     created_at = models.DateTimeField(_("created date"), default=timezone.now, editable=False)
     # No index: an update of an indexed column is not HOT on PostgreSQL, and this one is frequent.
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
-    expires_at = BoundedDateTimeField(
-        _("expires"), null=True, blank=True, help_text=_("Empty for no expiration.")
-    )
+    expires_at = BoundedDateTimeField(_("expires"), null=True, blank=True)
     # How many days before the expiration the owner was last told.
     expiry_notice = models.PositiveSmallIntegerField(null=True, editable=False)
     rotated_at = models.DateTimeField(null=True, editable=False)

@@ -52,7 +52,6 @@ class Migration(migrations.Migration):
                     "expires_at",
                     access_tokens.fields.BoundedDateTimeField(
                         blank=True,
-                        help_text="Empty for no expiration.",
                         null=True,
                         verbose_name="expires",
                     ),
