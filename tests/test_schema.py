@@ -193,6 +193,19 @@ def test_scopes_are_in_the_description_where_the_requirement_may_have_none(
     assert spectacular_settings.POSTPROCESSING_HOOKS.count(move_scopes) == 1
 
 
+def test_site_can_serve_documents_of_both_versions(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    hooks = [*spectacular_settings.POSTPROCESSING_HOOKS]
+    monkeypatch.setattr(spectacular_settings, "POSTPROCESSING_HOOKS", hooks)
+    for version in ["3.0.3", "3.1.1"]:
+        monkeypatch.setattr(spectacular_settings, "OAS_VERSION", version)
+        operation = operations(settings)["list"]
+
+    assert operation["security"] == [{"accessToken": ["read"]}, {"cookieAuth": []}]
+    assert "description" not in operation
+
+
 @pytest.mark.parametrize("version", ["3.0.3"], indirect=True)
 def test_description_names_the_scopes_once(version: str, settings: Settings) -> None:
     settings.ACCESS_TOKENS = {"SCOPES": SCOPES}

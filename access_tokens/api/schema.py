@@ -66,9 +66,9 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):
     def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]]:
         if not conf.SCOPES:
             return {self.name: []}
-        # OpenAPI 3.0 allows scopes for OAuth alone. The description is already written.
+        # The description is already written.
         hooks = spectacular_settings.POSTPROCESSING_HOOKS
-        if spectacular_settings.OAS_VERSION.startswith("3.0") and move_scopes not in hooks:
+        if move_scopes not in hooks:
             hooks.append(move_scopes)
         view = auto_schema.view
         required = getattr(view, "required_scopes", None)
@@ -77,7 +77,12 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):
 
 
 def move_scopes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Name the scopes of each operation in its description instead."""
+    """Name the scopes of each operation in its description instead, in OpenAPI 3.0.
+
+    That version allows scopes for OAuth alone. A site may serve documents of both versions.
+    """
+    if not result["openapi"].startswith("3.0"):
+        return result
     for path in result["paths"].values():
         for operation in path.values():
             scopes = []
