@@ -95,10 +95,10 @@ def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return str(request.param)
 
 
-def schema_of(viewset: type[GenericViewSet[Any]]) -> dict[str, Any]:
+def schema_of(viewset: type[GenericViewSet[Any]], prefix: str = "me") -> dict[str, Any]:
     """Return the schema of a site with this view alone, and expect no warning."""
     router = SimpleRouter()
-    router.register("me", viewset, basename="me")
+    router.register(prefix, viewset, basename="me")
     schema: dict[str, Any] = SchemaGenerator(patterns=router.urls).get_schema(public=True)
     assert not GENERATOR_STATS, GENERATOR_STATS._warn_cache
     return schema
@@ -374,6 +374,14 @@ def test_site_can_leave_an_action_out(version: str) -> None:
         serializer_classes: Any = {}
 
     assert "/me/{id}/rotate/" not in schema_of(Own)["paths"]
+
+
+def test_type_of_a_user_in_the_path_is_known(version: str) -> None:
+    schema = schema_of(TokenViewSet, r"users/(?P<user_pk>[^/.]+)/tokens")
+
+    operation = schema["paths"]["/users/{user_pk}/tokens/"]["get"]
+    types = {parameter["name"]: parameter["schema"] for parameter in operation["parameters"]}
+    assert types["user_pk"] == {"type": "integer"}
 
 
 # Sites without drf-spectacular.

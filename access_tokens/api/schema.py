@@ -28,6 +28,7 @@ from rest_framework.settings import api_settings
 
 from ..authentication import AccessTokenAuthentication
 from ..conf import conf
+from ..models import Token
 from ..querysets import State
 from ..scopes import needed_scopes
 
@@ -144,6 +145,8 @@ class TokenViews(OpenApiViewExtension):
 
         class Described(view):  # type: ignore[misc]  # known at runtime
             __doc__ = view.__doc__
+            # The types of the path come from its model. There is no user for get_queryset().
+            queryset = Token.objects.none()
 
             def get_authenticators(self) -> list[BaseAuthentication]:
                 return [
