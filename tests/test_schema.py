@@ -19,6 +19,7 @@ from drf_spectacular.utils import extend_schema
 from pytest_django import Settings
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import action
+from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
@@ -273,6 +274,16 @@ def test_session_manages_and_a_token_knows_itself(api: dict[str, Any]) -> None:
         name = "accessToken" if " self/" in endpoint else "cookieAuth"
         assert operation["security"] == [{name: []}]
         assert operation["summary"]
+
+
+@pytest.mark.parametrize("permission", [AllowAny, IsAuthenticatedOrReadOnly])
+def test_api_needs_authentication_whatever_the_site_allows(permission: Any, version: str) -> None:
+    class Open(TokenViewSet):
+        permission_classes = [permission]
+
+    for operations in schema_of(Open)["paths"].values():
+        for operation in operations.values():
+            assert {} not in operation["security"]
 
 
 def test_secret_is_only_in_the_answers_to_create_and_rotate(api: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
 from rest_framework.settings import api_settings
 
 from ..authentication import AccessTokenAuthentication
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 NAME: Final = "accessToken"
+# For these permissions, drf-spectacular says that authentication is optional.
+ANONYMOUS: Final = (AllowAny, IsAuthenticatedOrReadOnly)
 STATE: Final = OpenApiParameter("state", enum=list(State), many=True, explode=False)
 ERROR: Final = inline_serializer("AccessTokenError", {"detail": serializers.CharField()})
 
@@ -78,10 +81,8 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):
 
 
 def move_scopes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Name the scopes of each operation in its description instead, in OpenAPI 3.0.
-
-    That version allows scopes for OAuth alone. A site may serve documents of both versions.
-    """
+    """In OpenAPI 3.0, which allows scopes for OAuth alone, name them in the descriptions instead."""
+    # A site may serve documents of both versions.
     if not result["openapi"].startswith("3.0"):
         return result
     for path in result["paths"].values():
@@ -155,6 +156,10 @@ class TokenViews(OpenApiViewExtension):
                     if isinstance(authenticator, AccessTokenAuthentication) == self.is_for_token
                 ]
 
+            def get_permissions(self) -> list[Any]:
+                # Whatever the site allows, anonymous users get nothing.
+                return [each for each in super().get_permissions() if type(each) not in ANONYMOUS]
+
         for name, describe in operations(view).items():
             method = getattr(view, name)
             # What a site says about its subclass takes precedence.
@@ -167,6 +172,7 @@ def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
     token, secret = view.serializer_class, view.secret_serializer_class
     token_in_use = view.serializer_classes.get("retrieve_self", token)
     never = conf.ROTATION_OVERLAP is None
+    off = never or not conf.SELF_ROTATION
     return {
         "list": operation(
             "List your tokens", {200: token(many=True)}, 400, 404, parameters=[STATE]
@@ -178,13 +184,7 @@ def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
         "rotate": operation("Rotate a token", {200: secret}, 400, 404, 409, exclude=never),
         "retrieve_self": operation("Show the token in use", {200: token_in_use}),
         "destroy_self": operation("Delete the token in use", {204: None}),
-        "rotate_self": operation(
-            "Rotate the token in use",
-            {200: secret},
-            400,
-            409,
-            exclude=never or not conf.SELF_ROTATION,
-        ),
+        "rotate_self": operation("Rotate the token in use", {200: secret}, 400, 409, exclude=off),
     }
 
 
