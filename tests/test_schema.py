@@ -387,6 +387,16 @@ def test_site_can_leave_an_action_out(version: str) -> None:
     assert "/me/{id}/rotate/" not in schema_of(Own)["paths"]
 
 
+def test_site_can_leave_the_api_out(version: str, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SELF_ROTATION": True}
+
+    @extend_schema(exclude=True)
+    class Own(TokenViewSet):
+        pass
+
+    assert not schema_of(Own)["paths"]
+
+
 def test_type_of_a_user_in_the_path_is_known(version: str) -> None:
     schema = schema_of(TokenViewSet, r"users/(?P<user_pk>[^/.]+)/tokens")
 

@@ -171,8 +171,9 @@ class TokenViews(OpenApiViewExtension):
 def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
     token, secret = view.serializer_class, view.secret_serializer_class
     token_in_use = view.serializer_classes.get("retrieve_self", token)
-    never = conf.ROTATION_OVERLAP is None
-    off = never or not conf.SELF_ROTATION
+    # None rather than False, so that a site may exclude its whole view.
+    never = conf.ROTATION_OVERLAP is None or None
+    off = never or not conf.SELF_ROTATION or None
     return {
         "list": operation(
             "List your tokens", {200: token(many=True)}, 400, 404, parameters=[STATE]
