@@ -15,7 +15,7 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import spectacular_settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from pytest_django import Settings
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import action
@@ -377,6 +377,22 @@ def test_site_can_describe_its_subclass_itself(version: str) -> None:
     assert operations["post"]["summary"] == "Ask for a token"
     assert [*operations["post"]["responses"]] == ["202"]
     assert operations["get"]["summary"] == "List your tokens"
+
+
+def test_site_can_describe_a_part_of_its_subclass(version: str) -> None:
+    @extend_schema_view(create=extend_schema(tags=["a"]), rotate=extend_schema(summary="Renew"))
+    @extend_schema(tags=["b"])
+    class Own(TokenViewSet):
+        pass
+
+    schema = schema_of(Own)
+    create = schema["paths"]["/me/"]["post"]
+    rotate = schema["paths"]["/me/{id}/rotate/"]["post"]
+    assert (create["tags"], create["summary"]) == (["a"], "Create a token")
+    assert (rotate["tags"], rotate["summary"]) == (["b"], "Renew")
+    secret = {"$ref": "#/components/schemas/AccessTokenSecret"}
+    assert create["responses"]["201"]["content"]["application/json"]["schema"] == secret
+    assert rotate["responses"]["200"]["content"]["application/json"]["schema"] == secret
 
 
 def test_site_can_leave_an_action_out(version: str) -> None:

@@ -23,7 +23,6 @@ from drf_spectacular.utils import (
     inline_serializer,
 )
 from rest_framework import serializers
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
 from rest_framework.settings import api_settings
 
@@ -35,7 +34,6 @@ from ..scopes import needed_scopes
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
-    from rest_framework.views import APIView
 
 NAME: Final = "accessToken"
 # For these permissions, drf-spectacular says that authentication is optional.
@@ -141,7 +139,7 @@ class TokenViews(OpenApiViewExtension):
     match_subclasses = True
     priority = -1
 
-    def view_replacement(self) -> type[APIView]:
+    def view_replacement(self) -> Any:
         view: Any = self.target
 
         class Described(view):  # type: ignore[misc]  # known at runtime
@@ -149,7 +147,7 @@ class TokenViews(OpenApiViewExtension):
             # The types of the path come from its model. There is no user for get_queryset().
             queryset = Token.objects.none()
 
-            def get_authenticators(self) -> list[BaseAuthentication]:
+            def get_authenticators(self) -> list[Any]:
                 return [
                     authenticator
                     for authenticator in super().get_authenticators()
@@ -161,23 +159,25 @@ class TokenViews(OpenApiViewExtension):
                 return [each for each in super().get_permissions() if type(each) not in ANONYMOUS]
 
         for name, describe in operations(view).items():
-            method = getattr(view, name)
-            # What a site says about its subclass takes precedence.
-            if method is not None and "schema" not in getattr(method, "kwargs", {}):
-                describe(isolate_view_method(Described, name))
+            if getattr(view, name) is not None:
+                method = isolate_view_method(Described, name)
+                own = getattr(method, "kwargs", {}).pop("schema", None)
+                describe(method)
+                # What a site says about its subclass takes precedence.
+                if own is not None:
+                    method.kwargs["schema"] = type("Schema", (own, method.kwargs["schema"]), {})
         return Described
 
 
 def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
     token, secret = view.serializer_class, view.secret_serializer_class
+    tokens = token(many=True)
     token_in_use = view.serializer_classes.get("retrieve_self", token)
     # None rather than False, so that a site may exclude its whole view.
     never = conf.ROTATION_OVERLAP is None or None
     off = never or not conf.SELF_ROTATION or None
     return {
-        "list": operation(
-            "List your tokens", {200: token(many=True)}, 400, 404, parameters=[STATE]
-        ),
+        "list": operation("List your tokens", {200: tokens}, 400, 404, parameters=[STATE]),
         "create": operation("Create a token", {201: secret}, 400),
         "retrieve": operation("Show a token", {200: token}, 404),
         "partial_update": operation("Change a token", {200: token}, 400, 404),
