@@ -58,6 +58,9 @@ def access_token_required(view: Any = None, *, scopes: Scopes | None = None) -> 
     The view may be asynchronous. For a class, decorate what ``as_view()`` returns, or the method
     ``dispatch`` by ``method_decorator``.
     """
+    if isinstance(scopes, Mapping) and not all(map(str.isupper, scopes)):
+        # It would be ignored, and the view need less than it says.
+        raise ValueError('Write the methods of scopes in upper case, such as "GET".')
     if view is None:
         return partial(access_token_required, scopes=scopes)
     if isinstance(view, type):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -33,6 +34,7 @@ from access_tokens.models import Token
 from .clients import client_of
 from .factories import KnownToken, TokenFactory
 
+NOW = datetime(2030, 1, 2, tzinfo=UTC)
 API = "/api/tokens/"
 SELF = f"{API}self/"
 JSON = "application/json"
@@ -232,7 +234,10 @@ def test_pagination_of_the_site_shows_each_token_once(
     session: Client, user: User, monkeypatch: pytest.MonkeyPatch, pagination: Any, ordering: str
 ) -> None:
     monkeypatch.setattr(TokenViewSet, "pagination_class", pagination)
-    tokens = {TokenFactory.create(user=user).pk for _ in range(5)}
+    times = [None, NOW, None, NOW + timedelta(days=1), None]
+    tokens = {
+        TokenFactory.create(user=user, last_used_at=time, expires_at=time).pk for time in times
+    }
 
     found: list[int] = []
     page: Any = {"next": f"{API}?ordering={ordering}", "results": []}

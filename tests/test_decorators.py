@@ -448,6 +448,11 @@ def test_class_is_not_decorated_by_itself() -> None:
         access_token_required(PlainView)
 
 
+def test_method_in_lower_case_is_not_ignored() -> None:
+    with pytest.raises(ValueError, match="upper case"):
+        access_token_required(scopes={"GET": [], "post": ["reports"]})
+
+
 def test_rejection_that_the_view_raises_is_its_own(token: KnownToken) -> None:
     with pytest.raises(TokenRejected):
         Client().get("/refusing/", HTTP_AUTHORIZATION=bearer(token))

@@ -15,10 +15,11 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import spectacular_settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from pytest_django import Settings
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import action
+from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
@@ -95,10 +96,10 @@ def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return str(request.param)
 
 
-def schema_of(viewset: type[GenericViewSet[Any]]) -> dict[str, Any]:
+def schema_of(viewset: type[GenericViewSet[Any]], prefix: str = "me") -> dict[str, Any]:
     """Return the schema of a site with this view alone, and expect no warning."""
     router = SimpleRouter()
-    router.register("me", viewset, basename="me")
+    router.register(prefix, viewset, basename="me")
     schema: dict[str, Any] = SchemaGenerator(patterns=router.urls).get_schema(public=True)
     assert not GENERATOR_STATS, GENERATOR_STATS._warn_cache
     return schema
@@ -193,6 +194,19 @@ def test_scopes_are_in_the_description_where_the_requirement_may_have_none(
     assert spectacular_settings.POSTPROCESSING_HOOKS.count(move_scopes) == 1
 
 
+def test_site_can_serve_documents_of_both_versions(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    hooks = [*spectacular_settings.POSTPROCESSING_HOOKS]
+    monkeypatch.setattr(spectacular_settings, "POSTPROCESSING_HOOKS", hooks)
+    for version in ["3.0.3", "3.1.1"]:
+        monkeypatch.setattr(spectacular_settings, "OAS_VERSION", version)
+        operation = operations(settings)["list"]
+
+    assert operation["security"] == [{"accessToken": ["read"]}, {"cookieAuth": []}]
+    assert "description" not in operation
+
+
 @pytest.mark.parametrize("version", ["3.0.3"], indirect=True)
 def test_description_names_the_scopes_once(version: str, settings: Settings) -> None:
     settings.ACCESS_TOKENS = {"SCOPES": SCOPES}
@@ -260,6 +274,16 @@ def test_session_manages_and_a_token_knows_itself(api: dict[str, Any]) -> None:
         name = "accessToken" if " self/" in endpoint else "cookieAuth"
         assert operation["security"] == [{name: []}]
         assert operation["summary"]
+
+
+@pytest.mark.parametrize("permission", [AllowAny, IsAuthenticatedOrReadOnly])
+def test_api_needs_authentication_whatever_the_site_allows(permission: Any, version: str) -> None:
+    class Open(TokenViewSet):
+        permission_classes = [permission]
+
+    for operations in schema_of(Open)["paths"].values():
+        for operation in operations.values():
+            assert {} not in operation["security"]
 
 
 def test_secret_is_only_in_the_answers_to_create_and_rotate(api: dict[str, Any]) -> None:
@@ -355,12 +379,46 @@ def test_site_can_describe_its_subclass_itself(version: str) -> None:
     assert operations["get"]["summary"] == "List your tokens"
 
 
+def test_site_can_describe_a_part_of_its_subclass(version: str) -> None:
+    @extend_schema_view(create=extend_schema(tags=["a"]), rotate=extend_schema(summary="Renew"))
+    @extend_schema(tags=["b"])
+    class Own(TokenViewSet):
+        pass
+
+    schema = schema_of(Own)
+    create = schema["paths"]["/me/"]["post"]
+    rotate = schema["paths"]["/me/{id}/rotate/"]["post"]
+    assert (create["tags"], create["summary"]) == (["a"], "Create a token")
+    assert (rotate["tags"], rotate["summary"]) == (["b"], "Renew")
+    secret = {"$ref": "#/components/schemas/AccessTokenSecret"}
+    assert create["responses"]["201"]["content"]["application/json"]["schema"] == secret
+    assert rotate["responses"]["200"]["content"]["application/json"]["schema"] == secret
+
+
 def test_site_can_leave_an_action_out(version: str) -> None:
     class Own(TokenViewSet):
         rotate: Any = None
         serializer_classes: Any = {}
 
     assert "/me/{id}/rotate/" not in schema_of(Own)["paths"]
+
+
+def test_site_can_leave_the_api_out(version: str, settings: Settings) -> None:
+    settings.ACCESS_TOKENS = {"SELF_ROTATION": True}
+
+    @extend_schema(exclude=True)
+    class Own(TokenViewSet):
+        pass
+
+    assert not schema_of(Own)["paths"]
+
+
+def test_type_of_a_user_in_the_path_is_known(version: str) -> None:
+    schema = schema_of(TokenViewSet, r"users/(?P<user_pk>[^/.]+)/tokens")
+
+    operation = schema["paths"]["/users/{user_pk}/tokens/"]["get"]
+    types = {parameter["name"]: parameter["schema"] for parameter in operation["parameters"]}
+    assert types["user_pk"] == {"type": "integer"}
 
 
 # Sites without drf-spectacular.

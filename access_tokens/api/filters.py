@@ -7,6 +7,7 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend, OrderingFilter, SearchFilter
+from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.serializers import CharField, MultipleChoiceField
 from rest_framework.views import APIView
@@ -47,6 +48,14 @@ class TokenSearchFilter(SearchFilter):
 
 class TokenOrderingFilter(OrderingFilter):
     """Order tokens with the same value by age, so that no page repeats or skips one."""
+
+    def get_valid_fields(self, queryset: Any, view: Any, *args: Any) -> Any:
+        fields = super().get_valid_fields(queryset, view, *args)
+        if not isinstance(view.paginator, CursorPagination):
+            return fields
+        # A cursor can't point to null.
+        nullable = {field.name for field in Token._meta.fields if field.null}
+        return [(name, label) for name, label in fields if name not in nullable]
 
     def get_ordering(self, *args: Any) -> Sequence[str]:
         return [*(super().get_ordering(*args) or ()), "-id"]

@@ -23,19 +23,21 @@ from drf_spectacular.utils import (
     inline_serializer,
 )
 from rest_framework import serializers
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
 from rest_framework.settings import api_settings
 
 from ..authentication import AccessTokenAuthentication
 from ..conf import conf
+from ..models import Token
 from ..querysets import State
 from ..scopes import needed_scopes
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
-    from rest_framework.views import APIView
 
 NAME: Final = "accessToken"
+# For these permissions, drf-spectacular says that authentication is optional.
+ANONYMOUS: Final = (AllowAny, IsAuthenticatedOrReadOnly)
 STATE: Final = OpenApiParameter("state", enum=list(State), many=True, explode=False)
 ERROR: Final = inline_serializer("AccessTokenError", {"detail": serializers.CharField()})
 
@@ -66,9 +68,9 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):
     def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]]:
         if not conf.SCOPES:
             return {self.name: []}
-        # OpenAPI 3.0 allows scopes for OAuth alone. The description is already written.
+        # The description is already written.
         hooks = spectacular_settings.POSTPROCESSING_HOOKS
-        if spectacular_settings.OAS_VERSION.startswith("3.0") and move_scopes not in hooks:
+        if move_scopes not in hooks:
             hooks.append(move_scopes)
         view = auto_schema.view
         required = getattr(view, "required_scopes", None)
@@ -77,7 +79,10 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):
 
 
 def move_scopes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Name the scopes of each operation in its description instead."""
+    """In OpenAPI 3.0, which allows scopes for OAuth alone, name them in the descriptions instead."""
+    # A site may serve documents of both versions.
+    if not result["openapi"].startswith("3.0"):
+        return result
     for path in result["paths"].values():
         for operation in path.values():
             scopes = []
@@ -134,35 +139,45 @@ class TokenViews(OpenApiViewExtension):
     match_subclasses = True
     priority = -1
 
-    def view_replacement(self) -> type[APIView]:
+    def view_replacement(self) -> Any:
         view: Any = self.target
 
         class Described(view):  # type: ignore[misc]  # known at runtime
             __doc__ = view.__doc__
+            # The types of the path come from its model. There is no user for get_queryset().
+            queryset = Token.objects.none()
 
-            def get_authenticators(self) -> list[BaseAuthentication]:
+            def get_authenticators(self) -> list[Any]:
                 return [
                     authenticator
                     for authenticator in super().get_authenticators()
                     if isinstance(authenticator, AccessTokenAuthentication) == self.is_for_token
                 ]
 
+            def get_permissions(self) -> list[Any]:
+                # Whatever the site allows, anonymous users get nothing.
+                return [each for each in super().get_permissions() if type(each) not in ANONYMOUS]
+
         for name, describe in operations(view).items():
-            method = getattr(view, name)
-            # What a site says about its subclass takes precedence.
-            if method is not None and "schema" not in getattr(method, "kwargs", {}):
-                describe(isolate_view_method(Described, name))
+            if getattr(view, name) is not None:
+                method = isolate_view_method(Described, name)
+                own = getattr(method, "kwargs", {}).pop("schema", None)
+                describe(method)
+                # What a site says about its subclass takes precedence.
+                if own is not None:
+                    method.kwargs["schema"] = type("Schema", (own, method.kwargs["schema"]), {})
         return Described
 
 
 def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
     token, secret = view.serializer_class, view.secret_serializer_class
+    tokens = token(many=True)
     token_in_use = view.serializer_classes.get("retrieve_self", token)
-    never = conf.ROTATION_OVERLAP is None
+    # None rather than False, so that a site may exclude its whole view.
+    never = conf.ROTATION_OVERLAP is None or None
+    off = never or not conf.SELF_ROTATION or None
     return {
-        "list": operation(
-            "List your tokens", {200: token(many=True)}, 400, 404, parameters=[STATE]
-        ),
+        "list": operation("List your tokens", {200: tokens}, 400, 404, parameters=[STATE]),
         "create": operation("Create a token", {201: secret}, 400),
         "retrieve": operation("Show a token", {200: token}, 404),
         "partial_update": operation("Change a token", {200: token}, 400, 404),
@@ -170,13 +185,7 @@ def operations(view: Any) -> dict[str, Callable[[Any], Any]]:
         "rotate": operation("Rotate a token", {200: secret}, 400, 404, 409, exclude=never),
         "retrieve_self": operation("Show the token in use", {200: token_in_use}),
         "destroy_self": operation("Delete the token in use", {204: None}),
-        "rotate_self": operation(
-            "Rotate the token in use",
-            {200: secret},
-            400,
-            409,
-            exclude=never or not conf.SELF_ROTATION,
-        ),
+        "rotate_self": operation("Rotate the token in use", {200: secret}, 400, 409, exclude=off),
     }
 
 
