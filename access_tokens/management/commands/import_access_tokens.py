@@ -89,7 +89,11 @@ def owner(source: Source, model: type[Model], user_field: str | None, username: 
     if username is not None:
         if path:
             raise CommandError("--user: These tokens have users of their own.")
-        return Value(get_user(username).pk, output_field=get_user_model()._meta.pk)
+        # Values are converted by the field that a relation points to, not by the relation.
+        field: Any = get_user_model()._meta.pk
+        while field.remote_field:
+            field = field.target_field
+        return Value(get_user(username).pk, output_field=field)
     if not path:
         raise CommandError("These tokens have no users. Give one with --user or --user-field.")
     if not leads_to_user(model, path):
@@ -105,4 +109,5 @@ def leads_to_user(model: Any, path: str) -> bool:
             return False
         # Through a relation to many, one token would have several users.
         model = field.related_model if field.many_to_one or field.one_to_one else None
-    return model is get_user_model()
+    user_model = get_user_model()._meta.concrete_model
+    return model is not None and model._meta.concrete_model is user_model
