@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,11 @@ import time_machine
 from django.contrib.auth.models import User
 from django.core import mail
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, OperationalError, connection, connections
+from django.db import DatabaseError, OperationalError, connection, connections, models
 from django.db.models import Value
 from django.dispatch import Signal
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 from knox.models import AuthToken
 from pytest_django import Settings
@@ -30,6 +31,7 @@ from access_tokens.crypto import digest_secret
 from access_tokens.exceptions import Reason, TokenRejected
 from access_tokens.importers import Outcome, Row, import_tokens
 from access_tokens.importers.sources import SOURCES, HexSHA256
+from access_tokens.management.commands import import_access_tokens
 from access_tokens.models import Token
 from access_tokens.signals import token_created
 
@@ -347,6 +349,31 @@ def test_field_leads_to_the_owner_through_other_models(user: User) -> None:
 
     import_from("authtoken", "--user-field=user__auth_token__user")
     assert user.access_tokens.count() == 1
+
+
+@isolate_apps("access_tokens")
+def test_owner_may_have_the_primary_key_of_another_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Person(models.Model):  # noqa: DJ008
+        id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+
+        class Meta:
+            app_label = "access_tokens"
+
+    class Employee(models.Model):  # noqa: DJ008
+        person = models.OneToOneField(Person, on_delete=models.CASCADE, primary_key=True)
+
+        class Meta:
+            app_label = "access_tokens"
+
+    employee = Employee(person=Person())
+    monkeypatch.setattr(import_access_tokens, "get_user_model", lambda: Employee)
+    monkeypatch.setattr(import_access_tokens, "get_user", lambda username: employee)
+    APIKey.objects.create_key(name="CI")
+
+    user = import_access_tokens.owner(SOURCES["api-key"], APIKey, None, "ada")
+    assert APIKey.objects.values_list(user, flat=True).get() == employee.pk
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,12 @@ from rest_framework.test import APIRequestFactory
 from rest_framework_api_key.models import APIKey
 from rest_framework_api_key.permissions import HasAPIKey
 
-from access_tokens.importers.sources import SOURCES
-from access_tokens.management.commands import import_access_tokens
 from access_tokens.models import Token
 
 from ..api import WhoView
 from ..docs import PAGES, code_block
 from ..packages import PACKAGES
-from .organizations.models import Employee, Key, Organization, OrganizationAPIKey, StaffKey
+from .organizations.models import Key, Organization, OrganizationAPIKey, StaffKey
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -141,16 +139,6 @@ def test_owner_may_be_a_proxy_of_the_user_model(user: User) -> None:
 
     call_command("import_access_tokens", "authtoken", "--model=organizations.StaffKey")
     assert user.access_tokens.count() == 1
-
-
-def test_owner_may_have_the_primary_key_of_another_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    employee = Employee._default_manager.create()
-    monkeypatch.setattr(import_access_tokens, "get_user_model", lambda: Employee)
-    monkeypatch.setattr(import_access_tokens, "get_user", lambda username: employee)
-    APIKey.objects.create_key(name="CI")
-
-    user = import_access_tokens.owner(SOURCES["api-key"], APIKey, None, "ada")
-    assert APIKey.objects.values_list(user, flat=True).get() == employee.pk
 
 
 def test_key_in_a_header_of_its_own_is_moved(settings: Settings, user: User) -> None:

@@ -1,6 +1,4 @@
-"""API keys that belong to organizations, each of which has an owner, and keys and users of a site."""
-
-import uuid
+"""API keys that belong to organizations, each of which has an owner, and keys of a site."""
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -33,11 +31,3 @@ class StaffKey(models.Model):  # noqa: DJ008
     key = models.CharField(max_length=40, primary_key=True)
     user = models.ForeignKey(Staff, on_delete=models.CASCADE)
     created = models.DateTimeField(auto_now_add=True)
-
-
-class Person(models.Model):  # noqa: DJ008
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-
-
-class Employee(Person):  # noqa: DJ008
-    """A user model whose primary key is that of another model."""
