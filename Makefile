@@ -24,7 +24,7 @@ docs: $(installed) $(VENV)/.ready-docs ## Build the documentation into docs/_bui
 
 # On a server, some tests measure how connections affect each other, so they don't run in parallel.
 test: $(installed) ## Run the tests, on SQLite or on the database of DATABASE_URL
-	$(bin)/pytest --cov $(if $(driver),,--numprocesses=auto) $(ARGS)
+	$(bin)/pytest $(if $(driver),,--numprocesses=auto) $(ARGS)
 
 test-browser: $(installed) $(VENV)/.ready-browser ## Test the pages in Chromium
 	$(bin)/pytest tests/browser $(ARGS)
@@ -80,10 +80,10 @@ wheel: dist ## Build the packages and run the example project on the wheel
 	cd dist/site && ../venv/bin/python manage.py check --fail-level WARNING
 
 # If the tests imported the checkout, the coverage of the unpacked package would be 0 %.
-sdist: dist ## Build the packages and run the tests of the sdist
+sdist: dist ## Build the packages, run the tests of the sdist and measure their coverage
 	mkdir dist/sdist
 	tar --extract --file dist/*.tar.gz --directory dist/sdist --strip-components 1
-	@$(MAKE) --directory dist/sdist test VENV='$(abspath $(VENV))'
+	@$(MAKE) --directory dist/sdist test VENV='$(abspath $(VENV))' ARGS=--cov
 
 format: $(ready) ## Format the code and the templates
 	$(bin)/ruff check --fix
