@@ -12,8 +12,9 @@ from django.urls import NoReverseMatch, reverse
 def access_tokens_url(request: HttpRequest | None, name: str, pk: int | None = None) -> str:
     """Return the URL of a page, by its name in ``access_tokens.urls``.
 
-    The pages may be in a namespace of the request, and below a path with parameters, such as
-    ``<slug:team>/``, which are those of the request. Raise ``NoReverseMatch`` if they are in none.
+    The site may include the pages in a namespace, and below a path with parameters, such as
+    ``<slug:team>/``. Both are taken from the request. Raise ``NoReverseMatch`` if the site doesn't
+    include the pages, or includes them elsewhere.
     """
     match = request and request.resolver_match
     namespaces = match.namespaces if match else []
