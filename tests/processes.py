@@ -22,3 +22,14 @@ def run_python(*arguments: str, cwd: Path = ROOT, **environ: str) -> str:
     )
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
+
+
+def run_pytest(*arguments: str, path: Path) -> None:
+    """Run pytest with these arguments, the modules of ``path`` and only the plugin for Django."""
+    options = ["-p", "pytest_django.plugin", "-p", "no:cacheprovider"]
+    # The other plugins take longer to import than the tests to run.
+    run_python(
+        *("-m", "pytest", *options, *arguments),
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+        PYTHONPATH=str(path),
+    )

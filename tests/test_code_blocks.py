@@ -24,11 +24,14 @@ def test_blocks_do_what_their_languages_demand() -> None:
 CHECK = 'call_command("check", fail_level="WARNING")\n'
 FAST_PASSWORDS = 'PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]\n'
 RUN_TESTS = """
+import os
 import sys
 
 import pytest
 
-options = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "--rootdir", "."]
+# The other plugins take longer to import than the tests to run.
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+options = ["-p", "pytest_django.plugin", "-p", "no:cacheprovider", "--rootdir", "."]
 sys.exit(pytest.main([*options, "tests"]))
 """
 

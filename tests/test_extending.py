@@ -18,7 +18,7 @@ from access_tokens.models import Token
 
 from .docs import BLOCKS, PAGES, ROOT, code_block
 from .factories import KnownToken
-from .processes import run_python
+from .processes import run_pytest
 
 LIST = "/account/tokens/"
 NEW = "/account/tokens/new/"
@@ -96,8 +96,8 @@ def test_a_site_can_be_made_of_the_modules_of_the_documentation(tmp_path: Path) 
     for name, code in modules.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(code)
-    options = ["--ds", "tests.site.settings", "--no-migrations", "-p", "no:cacheprovider"]
-    run_python("-m", "pytest", "tests/site", *options, PYTHONPATH=str(tmp_path))
+    options = ["--ds", "tests.site.settings", "--no-migrations"]
+    run_pytest("tests/site", *options, path=tmp_path)
 
 
 def test_a_form_can_add_a_rule(user: User) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from .docs import PAGES
-from .processes import run_python
+from .processes import run_pytest
 
 
 def test_guides_can_be_followed(tmp_path: Path) -> None:
@@ -19,5 +19,5 @@ def test_guides_can_be_followed(tmp_path: Path) -> None:
         path = tmp_path / code.split()[1]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code)
-    options = ["--ds", "tests.moving.settings", "-p", "no:cacheprovider"]
-    run_python("-m", "pytest", "tests/moving", *options, PYTHONPATH=str(tmp_path))
+    options = ["--ds", "tests.moving.settings"]
+    run_pytest("tests/moving", *options, path=tmp_path)
