@@ -666,8 +666,7 @@ def test_second_submit_says_what_happened_and_what_to_do(client: Client, any_bas
 def test_name_of_an_older_or_used_token_is_simply_taken(
     client: Client, token: KnownToken, column: str
 ) -> None:
-    moment = timezone.now() - timedelta(minutes=1)
-    Token.objects.update(**{column: moment})
+    Token.objects.update(**{column: timezone.now() - timedelta(minutes=1)})
 
     assert not Page(create(client)).all("div[@role='alert']")
 

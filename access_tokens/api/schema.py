@@ -68,7 +68,7 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):
     def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]]:
         if not conf.SCOPES:
             return {self.name: []}
-        # The description is already written.
+        # Later, since drf-spectacular has already written the description.
         hooks = spectacular_settings.POSTPROCESSING_HOOKS
         if move_scopes not in hooks:
             hooks.append(move_scopes)
